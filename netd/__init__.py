@@ -1,0 +1,1 @@
+"""The pod network (pyroute2), the service proxy (nftables), cluster DNS."""

@@ -1,0 +1,1 @@
+"""The node daemon: pods on containerd over gRPC."""

@@ -1,0 +1,1 @@
+"""The volume manager: every volume type, mounted and unmounted for the node daemon."""
