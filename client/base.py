@@ -1,17 +1,19 @@
-"""The client contract, which two transports keep: HTTPS (`podium.client.https`) and the one inside the server's process
-(`podium.api.local`, wired in by `podium.cli`). Same semantics; every failure is a `podium.api.types.errors.StatusError`,
-or `ConnectionError` when the server could not be reached (over HTTPS only).
+"""The client contract, which two transports keep: HTTPS (`podium.client.https`) and the one inside the
+server's process (`podium.api.local`, wired in by `podium.cli`). Same semantics; every failure is a
+`podium.api.types.errors.StatusError`, or `ConnectionError` when the server could not be reached (over HTTPS
+only).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from podium.api.types import Obj
 from podium.api.types.resources import Resource
 
 PatchType = Literal["json", "merge", "strategic", "apply"]
+JsonPatch: TypeAlias = list[Obj]
 
 
 class ObjList(NamedTuple):
@@ -22,14 +24,16 @@ class ObjList(NamedTuple):
 
 
 class WatchEvent(NamedTuple):
-    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK. `object` is read-only. An ERROR is raised, never yielded."""
+    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK. `object` is read-only. An ERROR is raised, never
+    yielded."""
 
     type: str
     object: Obj
 
 
 class Client(Protocol):
-    """Requests to one API server. `namespace` is "" for cluster-scoped resources and, in list and watch, for all namespaces.
+    """Requests to one API server. `namespace` is "" for cluster-scoped resources and, in list and watch, for
+    all namespaces.
 
     Objects handed in are not kept or changed; objects handed out are read-only."""
 
@@ -39,9 +43,11 @@ class Client(Protocol):
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> ObjList: ...
 
-    async def create(self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = "") -> Obj:
-        """`name` and `subresource` for POSTs to `pods/NAME/binding`, `serviceaccounts/NAME/token`, ...; the namespace
-        defaults to the object's."""
+    async def create(
+        self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = ""
+    ) -> Obj:
+        """`name` and `subresource` for POSTs to `pods/NAME/binding`, `serviceaccounts/NAME/token`, ...; the
+        namespace defaults to the object's."""
         ...
 
     async def update(self, resource: Resource, obj: Obj, *, subresource: str = "") -> Obj:
@@ -49,7 +55,7 @@ class Client(Protocol):
         ...
 
     async def patch(
-        self, resource: Resource, name: str, patch: Obj | list[Obj], namespace: str = "",
+        self, resource: Resource, name: str, patch: Obj | JsonPatch, namespace: str = "",
         *, kind: PatchType = "merge", subresource: str = "",
     ) -> Obj: ...  # fmt: skip
 
@@ -59,11 +65,11 @@ class Client(Protocol):
     ) -> None: ...  # fmt: skip
 
     def watch(
-        self, resource: Resource, namespace: str = "", *, resource_version: str, labels: str = "", fields: str = "",
-        bookmarks: bool = True,
+        self, resource: Resource, namespace: str = "", *, resource_version: str, labels: str = "",
+        fields: str = "", bookmarks: bool = True,
     ) -> AsyncIterator[WatchEvent]:  # fmt: skip
-        """Events after `resource_version`, until the server ends the watch (the iterator just ends). Raises StatusError with
-        code 410 when that revision is no longer there."""
+        """Events after `resource_version`, until the server ends the watch (the iterator just ends). Raises
+        StatusError with code 410 when that revision is no longer there."""
         ...
 
     async def close(self) -> None: ...
