@@ -75,8 +75,10 @@ class build_with_protos(build):
 setup(
     cmdclass={"build": build_with_protos, "build_protos": build_protos},
     packages=[
-        f"podium.{name}" for folder in FOLDERS for name in (folder, *(f"{folder}.{sub}" for sub in find_packages(folder)))
+        f"podium.{name}"
+        for folder in FOLDERS
+        for name in (folder, *(f"{folder}.{sub}" for sub in find_packages(folder)))
     ],
     package_dir={f"podium.{folder}": folder for folder in FOLDERS},
-    package_data={"": ["*.proto", "*.json", "*.yaml", "py.typed"]},
+    package_data={"": ["*.proto", "*.txt", "py.typed"]},
 )
