@@ -1,0 +1,138 @@
+"""What the store hands out: one revision of one key, and the event that made it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import orjson
+
+from podium.api.types import Obj
+
+DECODED_BYTES = 2 << 20
+
+
+class DecodedCache:
+    """Bounds the decoded objects that a store's entries hold on to.
+
+    A decoded object takes eight to ten times its encoded size, so only some stay; an entry whose object was
+    let go decodes again when asked. Second-chance replacement: what was used since the hand came by last
+    stays for another round. `limit` is in encoded bytes."""
+
+    __slots__ = ("_entries", "_held", "limit")
+
+    def __init__(self, limit: int = DECODED_BYTES) -> None:
+        self.limit = limit
+        self._entries: deque[Entry] = deque()
+        self._held = 0
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._held += len(entry.value)
+        while self._held > self.limit:
+            oldest = self._entries.popleft()
+            if oldest.release():
+                self._held -= len(oldest.value)
+            else:
+                self._entries.append(oldest)
+
+
+class Entry:
+    """One revision of one key. `value` is the encoded object with this revision as its resourceVersion.
+
+    `memo` is free for what readers derive from the object once per revision (labels, a table row); it lives
+    as long as the entry, so it must be small."""
+
+    __slots__ = ("_cache", "_obj", "_used", "key", "memo", "revision", "value")
+
+    def __init__(
+        self, key: str, value: bytes, revision: int, cache: DecodedCache, obj: Obj | None = None
+    ) -> None:
+        self.key = key
+        self.value = value
+        self.revision = revision
+        self.memo: Any = None
+        self._cache = cache
+        self._obj = obj
+        self._used = False
+        if obj is not None:
+            cache.add(self)
+
+    @property
+    def obj(self) -> Obj:
+        """The decoded object, shared: read-only."""
+        obj = self._obj
+        if obj is not None:
+            self._used = True
+            return obj
+        decoded: Obj = orjson.loads(self.value)
+        self._obj = decoded
+        self._cache.add(self)
+        return decoded
+
+    def release(self) -> bool:
+        """Lets the decoded object go unless it was used since the last call; says whether it did."""
+        if self._used:
+            self._used = False
+            return False
+        self._obj = None
+        return True
+
+    def __repr__(self) -> str:
+        return f"Entry({self.key!r}, revision={self.revision})"
+
+
+def encode(obj: Obj, revision: int) -> bytes:
+    """The object's bytes with `revision` stamped into it."""
+    obj["metadata"]["resourceVersion"] = str(revision)
+    # orjson leaves its result in a buffer of up to three times the size; the copy is exact, and it stays.
+    return bytes(memoryview(orjson.dumps(obj)))
+
+
+class Event:
+    """One write. `type` is ADDED, MODIFIED or DELETED; `prev` what the key held before. For DELETED, `entry`
+    is the final state with the deletion's revision."""
+
+    __slots__ = ("_cold", "_wires", "entry", "prev", "type")
+
+    def __init__(self, type: str, entry: Entry, prev: Entry | None) -> None:
+        self.type = type
+        self.entry = entry
+        self.prev = prev
+        self._wires: dict[str, bytes] = {}
+        self._cold = False
+
+    @property
+    def key(self) -> str:
+        return self.entry.key
+
+    @property
+    def revision(self) -> int:
+        return self.entry.revision
+
+    def wire(self, type: str = "") -> bytes:
+        """The event as a line of a watch's stream, made once for all watchers.
+
+        `type` differs from the event's own for a watcher with a selector: an object that begins to match is
+        ADDED, one that ceases to match is DELETED, and is then shown as it was while it matched, with the
+        event's revision."""
+        type = type or self.type
+        line = self._wires.get(type)
+        if line is None:
+            line = b'{"type":"%b","object":%b}\n' % (type.encode(), self._shown(type))
+            if not self._cold:
+                self._wires[type] = line
+        return line
+
+    def _shown(self, type: str) -> bytes:
+        if type != "DELETED" or self.type == "DELETED" or self.prev is None:
+            return self.entry.value
+        return encode(orjson.loads(self.prev.value), self.revision)
+
+    def cool(self) -> None:
+        """Forgets the lines: the event is old, and late watchers are few."""
+        self._cold = True
+        self._wires.clear()
+
+    def __repr__(self) -> str:
+        return f"Event({self.type}, {self.entry!r})"

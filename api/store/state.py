@@ -1,0 +1,102 @@
+"""The current state in memory: for each resource the keys in order, and the entry that each key holds."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+
+from podium.api.store.base import bucket_of
+from podium.api.store.entry import Entry
+
+
+class Bucket:
+    """The entries of one resource. `keys` is sorted; an insert moves pointers only, cheap up to some 100,000
+    keys."""
+
+    __slots__ = ("entries", "keys")
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.entries: dict[str, Entry] = {}
+
+    def span(self, prefix: str) -> tuple[int, int]:
+        """Where the keys with `prefix` begin and end."""
+        keys = self.keys
+        return bisect_left(keys, prefix), bisect_left(keys, after_prefix(prefix))
+
+
+class State:
+    """What every key holds. Not a store: it changes when it is told to."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Bucket] = {}
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Takes many entries at once, in any order."""
+        for entry in entries:
+            self._bucket(entry.key).entries[entry.key] = entry
+        for bucket in self._buckets.values():
+            bucket.keys = sorted(bucket.entries)
+
+    def get(self, key: str) -> Entry | None:
+        bucket = self._buckets.get(bucket_of(key))
+        return bucket.entries.get(key) if bucket else None
+
+    def put(self, entry: Entry) -> None:
+        bucket = self._bucket(entry.key)
+        if entry.key not in bucket.entries:
+            insort(bucket.keys, entry.key)
+        bucket.entries[entry.key] = entry
+
+    def remove(self, key: str) -> None:
+        bucket = self._bucket(key)
+        del bucket.entries[key]
+        del bucket.keys[bisect_left(bucket.keys, key)]
+
+    def below(self, prefix: str) -> list[Entry]:
+        found: list[Entry] = []
+        for bucket in self._buckets_of(prefix):
+            low, high = bucket.span(prefix)
+            found.extend(map(bucket.entries.__getitem__, bucket.keys[low:high]))
+        return found
+
+    def page(self, prefix: str, after: str, limit: int) -> tuple[list[Entry], bool]:
+        """The entries below `prefix` behind the key `after`, at most `limit` (0: all), and whether there are
+        more."""
+        found: list[Entry] = []
+        for bucket in self._buckets_of(prefix):
+            low, high = bucket.span(prefix)
+            low = max(low, bisect_right(bucket.keys, after))
+            wanted = bucket.keys[low : min(high, low + limit + 1 - len(found)) if limit else high]
+            found.extend(map(bucket.entries.__getitem__, wanted))
+            if limit and len(found) > limit:
+                return found[:limit], True
+        return found, False
+
+    def count(self, prefix: str) -> int:
+        spans = (bucket.span(prefix) for bucket in self._buckets_of(prefix))
+        return sum(high - low for low, high in spans)
+
+    def _bucket(self, key: str) -> Bucket:
+        name = bucket_of(key)
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket()
+        return bucket
+
+    def _buckets_of(self, prefix: str) -> Iterator[Bucket]:
+        """The buckets that hold keys of `prefix`, in order: one, unless the prefix is wider than a
+        resource."""
+        if prefix.count("/") >= 4:
+            bucket = self._buckets.get(bucket_of(prefix))
+            if bucket:
+                yield bucket
+            return
+        for name in sorted(self._buckets):
+            if name.startswith(prefix):
+                yield self._buckets[name]
+
+
+def after_prefix(prefix: str) -> str:
+    """The first string behind all that begin with `prefix`, which ends in a slash."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
