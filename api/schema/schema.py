@@ -79,7 +79,7 @@ class Schema:
 
     @staticmethod
     def _judge(unknown: list[str], mode: Mode, duplicates: Sequence[str]) -> list[str]:
-        found = [*duplicates, *unknown]
+        found = [*unknown, *duplicates]
         if not found or mode == "Ignore":
             return []
         if mode == "Strict":

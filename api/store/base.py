@@ -139,9 +139,9 @@ class Store(Protocol):
 
     async def list_at(
         self, prefix: str, revision: int, *, after: str = "", limit: int = 0
-    ) -> tuple[Sequence[Entry], bool]:
+    ) -> tuple[Sequence[Entry], int]:
         """What `list` gave at `revision`, from the first key behind `after`, at most `limit` entries (0:
-        all), and whether there are more. Raises Compacted."""
+        all), and how many there are behind those. Raises Compacted."""
         ...
 
     def count(self, prefix: str) -> int: ...

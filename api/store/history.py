@@ -94,14 +94,14 @@ class Undo:
             if event.key.startswith(self._prefix):
                 self._before.setdefault(event.key, event.prev)
 
-    def page(self, current: Iterable[Entry], after: str, limit: int) -> tuple[list[Entry], bool]:
-        """The entries of then behind the key `after`, at most `limit` (0: all), and whether there are more;
-        `current` are all of now."""
+    def page(self, current: Iterable[Entry], after: str, limit: int) -> tuple[list[Entry], int]:
+        """The entries of then behind the key `after`, at most `limit` (0: all), and how many are behind
+        those; `current` are all of now."""
         then: dict[str, Entry | None] = {entry.key: entry for entry in current}
         then.update(self._before)
         keys = sorted(key for key, entry in then.items() if entry is not None and key > after)
         wanted = keys[:limit] if limit else keys
-        return [entry for key in wanted if (entry := then[key]) is not None], len(keys) > len(wanted)
+        return [entry for key in wanted if (entry := then[key]) is not None], len(keys) - len(wanted)
 
     @property
     def empty(self) -> bool:

@@ -161,7 +161,7 @@ class LogStore(Store):
 
     async def list_at(
         self, prefix: str, revision: int, *, after: str = "", limit: int = 0
-    ) -> tuple[Sequence[Entry], bool]:
+    ) -> tuple[Sequence[Entry], int]:
         if revision < self.compacted:
             raise Compacted(revision, self.compacted)
         undo = Undo(prefix)

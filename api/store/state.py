@@ -60,18 +60,19 @@ class State:
             found.extend(map(bucket.entries.__getitem__, bucket.keys[low:high]))
         return found
 
-    def page(self, prefix: str, after: str, limit: int) -> tuple[list[Entry], bool]:
-        """The entries below `prefix` behind the key `after`, at most `limit` (0: all), and whether there are
-        more."""
+    def page(self, prefix: str, after: str, limit: int) -> tuple[list[Entry], int]:
+        """The entries below `prefix` behind the key `after`, at most `limit` (0: all), and how many are
+        left behind those."""
         found: list[Entry] = []
+        left = 0
         for bucket in self._buckets_of(prefix):
             low, high = bucket.span(prefix)
             low = max(low, bisect_right(bucket.keys, after))
-            wanted = bucket.keys[low : min(high, low + limit + 1 - len(found)) if limit else high]
-            found.extend(map(bucket.entries.__getitem__, wanted))
-            if limit and len(found) > limit:
-                return found[:limit], True
-        return found, False
+            low = min(low, high)
+            end = min(high, low + limit - len(found)) if limit else high
+            found.extend(map(bucket.entries.__getitem__, bucket.keys[low:end]))
+            left += high - end
+        return found, left
 
     def count(self, prefix: str) -> int:
         spans = (bucket.span(prefix) for bucket in self._buckets_of(prefix))

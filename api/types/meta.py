@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import uuid
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 def suffix(length: int = 5) -> str:
     """A random suffix for generated names."""
-    return "".join(secrets.choice(SUFFIX_ALPHABET) for _ in range(length))
+    return "".join(random.choices(SUFFIX_ALPHABET, k=length))
 
 
 def new_uid() -> str:

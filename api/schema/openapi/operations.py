@@ -44,7 +44,14 @@ POSTED = {
     "eviction": Kind("policy", "v1", "Eviction"),
     "token": Kind("authentication.k8s.io", "v1", "TokenRequest"),
 }
-CONNECTED = ("attach", "exec", "portforward", "proxy")
+# Subresources that are connections, and how the kinds of their options end. They must not bear their
+# resource's kind: kubectl asks any PATCH of a kind whether it takes `fieldValidation`.
+CONNECTED = {
+    "attach": "AttachOptions",
+    "exec": "ExecOptions",
+    "portforward": "PortForwardOptions",
+    "proxy": "ProxyOptions",
+}
 _READ_WRITE = (("get", "get", "read"), ("put", "put", "replace"), ("patch", "patch", "patch"))
 
 
@@ -138,7 +145,8 @@ class _Maker:
             methods = ("get", "post", "put", "patch", "delete")
         for method in methods:
             verb = f"connect{self.tag}{_title(method)}{subject}"
-            yield self._make(path, method, "connect", verb, p.CONNECT[name], None, None)
+            options = Kind("", "v1", f"{self.kind.kind}{CONNECTED[name]}")
+            yield self._make(path, method, "connect", verb, p.CONNECT[name], None, None, kind=options)
 
     def _make(
         self,

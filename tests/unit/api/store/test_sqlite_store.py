@@ -163,8 +163,8 @@ async def test_a_long_past_is_replayed_page_by_page(tmp_path: Path) -> None:
         revisions += [event.revision for event in await anext(watch)]
     assert revisions == list(range(1, 1_301))
     watch.close()
-    entries, more = await store.list_at(POD, 600)
-    assert (len(entries), more) == (600, False)
+    entries, left = await store.list_at(POD, 600)
+    assert (len(entries), left) == (600, 0)
     await store.close()
 
 

@@ -303,25 +303,25 @@ async def test_pages_of_an_old_revision_are_consistent(store: Store) -> None:
     changed = await store.update(keys[2], thing(keys[2], x=1), revisions[keys[2]])
     await store.update(keys[2], thing(keys[2], x=2), changed.revision)
     await fill(store, "/registry/core/pods/default/p11", A)
-    pages, after, more = [], "", True
+    pages, after = [], ""
     for _ in itertools.repeat(None, 10):
-        entries, more = await store.list_at(PODS, at, after=after, limit=2)
-        pages.append([entry.key for entry in entries])
+        entries, left = await store.list_at(PODS, at, after=after, limit=2)
+        pages.append(([entry.key for entry in entries], left))
         after = entries[-1].key
-        if not more:
+        if not left:
             break
-    assert pages == [keys[0:2], keys[2:4], keys[4:5]]
-    everything, more = await store.list_at(PODS, at)
+    assert pages == [(keys[0:2], 3), (keys[2:4], 1), (keys[4:5], 0)]
+    everything, left = await store.list_at(PODS, at)
     assert [entry.value for entry in everything] == then
-    assert not more
+    assert left == 0
 
 
-async def test_a_page_of_the_present_knows_whether_there_are_more(store: Store) -> None:
+async def test_a_page_of_the_present_knows_how_many_are_left(store: Store) -> None:
     await fill(store, A, B, C)
-    entries, more = await store.list_at(PODS, store.revision, limit=3)
-    assert ([entry.key for entry in entries], more) == ([A, B, C], False)
-    entries, more = await store.list_at(PODS, store.revision, after=A, limit=1)
-    assert ([entry.key for entry in entries], more) == ([B], True)
+    entries, left = await store.list_at(PODS, store.revision, limit=3)
+    assert ([entry.key for entry in entries], left) == ([A, B, C], 0)
+    entries, left = await store.list_at(PODS, store.revision, after=A, limit=1)
+    assert ([entry.key for entry in entries], left) == ([B], 1)
 
 
 async def test_compaction_takes_the_past_and_leaves_the_present(store: Store) -> None:

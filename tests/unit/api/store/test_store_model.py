@@ -78,12 +78,12 @@ async def check(store: Store, model: Model) -> None:
     assert [(entry.key, entry.revision) for entry in store.list(ROOT)] == sorted(model.state.items())
     for revision, state in model.states.items():
         try:
-            entries, more = await store.list_at(ROOT + "x/", revision)
+            entries, left = await store.list_at(ROOT + "x/", revision)
         except Compacted:
             assert revision < model.compacted
             continue
         assert revision >= model.compacted
-        assert not more
+        assert left == 0
         wanted = sorted(item for item in state.items() if item[0].startswith(ROOT + "x/"))
         assert [(entry.key, entry.revision) for entry in entries] == wanted
         await check_watch(store, model, revision)

@@ -1,0 +1,106 @@
+"""Small defaults that depend on the cluster: how long pods stay on a node that is gone, classes of ingresses
+and runtimes."""
+
+from __future__ import annotations
+
+from podium.api.admission.request import AdmissionRequest, Cluster
+from podium.api.groups.networking.ingresses import DEFAULT
+from podium.api.types import Obj
+from podium.api.types.resources import INGRESS_CLASSES, INGRESSES, PODS, RUNTIME_CLASSES, Resource
+
+TOLERATED_SECONDS = 300
+TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+INGRESS_CLASS = "kubernetes.io/ingress.class"
+
+
+class DefaultTolerationSeconds:
+    """Pods are moved away from a node that is not ready or unreachable after five minutes, unless they say
+    otherwise."""
+
+    name = "DefaultTolerationSeconds"
+
+    async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        if not request.concerns(PODS) or request.obj is None:
+            return
+        tolerations = request.obj["spec"].get("tolerations") or []
+        missing = [key for key in TAINTS if not any(_tolerates(entry, key) for entry in tolerations)]
+        if missing:
+            request.obj["spec"]["tolerations"] = [*tolerations, *(_toleration(key) for key in missing)]
+
+    async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        """A default refuses nothing."""
+
+
+def _tolerates(toleration: Obj, key: str) -> bool:
+    return toleration.get("key", "") in (key, "") and toleration.get("effect", "") in ("NoExecute", "")
+
+
+def _toleration(key: str) -> Obj:
+    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS}
+
+
+class DefaultIngressClass:
+    name = "DefaultIngressClass"
+
+    async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        ingress = request.creates(INGRESSES)
+        if ingress is None or (ingress.get("spec") or {}).get("ingressClassName") is not None:
+            return
+        if INGRESS_CLASS in (ingress["metadata"].get("annotations") or {}):
+            return
+        if default := newest_default(cluster, INGRESS_CLASSES, DEFAULT):
+            ingress.setdefault("spec", {})["ingressClassName"] = default["metadata"]["name"]
+
+    async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        """A default refuses nothing."""
+
+
+def newest_default(cluster: Cluster, resource: Resource, annotation: str) -> Obj | None:
+    """Of the classes marked as default the newest; of two as old the first by name."""
+    marked = [
+        entry
+        for entry in cluster.every(resource)
+        if (entry["metadata"].get("annotations") or {}).get(annotation) == "true"
+    ]
+    marked.sort(key=lambda entry: entry["metadata"]["name"])
+    return max(marked, key=lambda entry: entry["metadata"].get("creationTimestamp", ""), default=None)
+
+
+class RuntimeClass:
+    """A pod gets the overhead and the place that its runtime needs."""
+
+    name = "RuntimeClass"
+
+    async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        pod = request.creates(PODS)
+        if pod is None or not pod["spec"].get("runtimeClassName"):
+            return
+        spec = pod["spec"]
+        name = spec["runtimeClassName"]
+        found = cluster.lookup(RUNTIME_CLASSES, "", name)
+        if found is None:
+            why = f'pod rejected: RuntimeClass "{name}" not found'
+            raise request.refuse(why)
+        self._overhead(request, spec, found)
+        scheduling = found.get("scheduling") or {}
+        wanted, needed = spec.get("nodeSelector") or {}, scheduling.get("nodeSelector") or {}
+        for key, value in needed.items():
+            if wanted.get(key, value) != value:
+                why = f"pod rejected: conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
+                raise request.refuse(why + f"pod.spec.nodeSelector[{key}] = {wanted[key]}")
+        if needed:
+            spec["nodeSelector"] = {**wanted, **needed}
+        if extra := scheduling.get("tolerations"):
+            given = spec.get("tolerations") or []
+            spec["tolerations"] = [*given, *(entry for entry in extra if entry not in given)]
+
+    def _overhead(self, request: AdmissionRequest, spec: Obj, found: Obj) -> None:
+        overhead = (found.get("overhead") or {}).get("podFixed")
+        if overhead is None:
+            return
+        if spec.get("overhead") not in (None, overhead):
+            raise request.refuse("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+        spec["overhead"] = dict(overhead)
+
+    async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
+        """Everything is refused while it is applied."""

@@ -1,0 +1,73 @@
+"""What a plugin gets to see of a request, and how it refuses one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError, forbidden
+from podium.api.types.resources import Resource
+
+Lookup = Callable[[Resource, str, str], Obj | None]
+
+
+class User(Protocol):
+    """Who asks."""
+
+    def info(self) -> Obj:
+        """authentication/v1 UserInfo."""
+        ...
+
+
+Every = Callable[..., Sequence[Obj]]
+Appears = Callable[[Resource, str, str], Awaitable[Obj | None]]
+
+
+@dataclass(slots=True)
+class AdmissionRequest:
+    """One write on its way in. `operation` is CREATE, UPDATE, DELETE or CONNECT; `obj` is None for a DELETE
+    and may be changed in place by `mutate`, `old` is None for a CREATE and is read-only. `user` is the user
+    who asks."""
+
+    operation: str
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Obj | None
+    old: Obj | None
+    user: User | None = None
+    dry_run: bool = False
+
+    def refuse(self, why: str) -> StatusError:
+        """The 403 to raise. An object that is still without a name is called by what its name will be made
+        from."""
+        meta = (self.obj or {}).get("metadata") or {}
+        name = self.name or meta.get("name") or meta.get("generateName") or "Unknown"
+        return forbidden(self.resource.plural, name, why, self.resource.group)
+
+    def creates(self, resource: Resource) -> Obj | None:
+        """The object, when this request creates one of `resource`."""
+        return self.obj if self.operation == "CREATE" and self.concerns(resource) else None
+
+    def concerns(self, resource: Resource) -> bool:
+        """Whether it is about an object of `resource` itself, not about a subresource."""
+        return self.resource is resource and not self.subresource
+
+
+@dataclass(slots=True, frozen=True)
+class Cluster:
+    """What plugins know of the rest of the cluster: the store's memory, read-only. `appears` waits a short
+    while for an object that is about to be made and gives None when it is not; without it nobody waits."""
+
+    lookup: Lookup
+    every: Every
+    appears: Appears | None = None
+
+    async def expect(self, resource: Resource, namespace: str, name: str) -> Obj | None:
+        found = self.lookup(resource, namespace, name)
+        if found is None and self.appears is not None:
+            return await self.appears(resource, namespace, name)
+        return found

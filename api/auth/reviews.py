@@ -1,0 +1,128 @@
+"""The kinds that are questions: who am I, may I, may they, whose token is this. They are answered, never
+kept.
+
+Source: API reference, authentication.k8s.io/v1 and authorization.k8s.io/v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from podium.api.ask import Ask, Made, Outcome
+from podium.api.auth.authorizer import Action, allowed, rules_of
+from podium.api.auth.tokens import Tokens
+from podium.api.auth.users import User
+from podium.api.types import Obj
+from podium.api.types.errors import Cause, StatusError, bad_request, invalid
+from podium.api.types.meta import timestamp
+from podium.api.types.resources import (
+    LOCAL_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_REVIEWS,
+    SELF_SUBJECT_RULES_REVIEWS,
+    SUBJECT_ACCESS_REVIEWS,
+    TOKEN_REVIEWS,
+    Resource,
+)
+
+Review = Callable[[Ask, Obj], Outcome]
+
+
+def reviews(tokens: Tokens) -> Mapping[Resource, Review]:
+    """Each takes a decoded object and gives it back with its status. They raise 400 and 422."""
+    return {
+        SELF_SUBJECT_REVIEWS: _self_subject,
+        SELF_SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(ask, obj, ask.user),
+        SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(ask, obj, _subject(ask, obj)),
+        LOCAL_SUBJECT_ACCESS_REVIEWS: _local_access,
+        SELF_SUBJECT_RULES_REVIEWS: _rules,
+        TOKEN_REVIEWS: lambda ask, obj: _token(tokens, ask, obj),
+    }
+
+
+def _answered(ask: Ask, obj: Obj, status: Obj) -> Outcome:
+    resource = ask.kind.resource
+    meta = obj.get("metadata") or {}
+    return Made(
+        {
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
+            "metadata": meta,
+            **({"spec": obj["spec"]} if "spec" in obj else {}),
+            "status": status,
+        }
+    )
+
+
+def _self_subject(ask: Ask, obj: Obj) -> Outcome:
+    obj.setdefault("metadata", {})["creationTimestamp"] = timestamp()
+    return _answered(ask, obj, {"userInfo": ask.user.info()})
+
+
+def _local_access(ask: Ask, obj: Obj) -> Outcome:
+    attributes = (obj.get("spec") or {}).get("resourceAttributes") or {}
+    if attributes.get("namespace", "") != ask.namespace:
+        raise _fault(
+            ask, "spec.resourceAttributes.namespace", f"must match metadata.namespace: {ask.namespace}"
+        )
+    return _access(ask, obj, _subject(ask, obj))
+
+
+def _subject(ask: Ask, obj: Obj) -> User:
+    spec = obj.get("spec") or {}
+    if not spec.get("user") and not spec.get("groups"):
+        raise _fault(ask, "spec.user", "at least one of user or group must be specified")
+    return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "")
+
+
+def _access(ask: Ask, obj: Obj, user: User) -> Outcome:
+    spec = obj.get("spec") or {}
+    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if (of_resource is None) == (of_path is None):
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise _fault(ask, "spec.resourceAttributes", why)
+    if of_resource is None:
+        of_path = of_path or {}
+        action = Action(of_path.get("verb", ""), path=of_path.get("path", ""))
+    else:
+        fields = ("verb", "group", "resource", "subresource", "namespace", "name")
+        action = Action(*(_text(of_resource, field) for field in fields))
+    granted = allowed(user, action)
+    status: Obj = {"allowed": granted}
+    if granted:
+        status["reason"] = (
+            "granted to the cluster's administrators and components, and to everybody about themselves"
+        )
+    return _answered(ask, obj, status)
+
+
+def _text(attributes: Mapping[str, Any], field: str) -> str:
+    return str(attributes.get(field) or "")
+
+
+def _rules(ask: Ask, obj: Obj) -> Outcome:
+    if not (obj.get("spec") or {}).get("namespace"):
+        raise bad_request("no namespace on request")
+    resources, paths = rules_of(ask.user)
+    status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+    return _answered(ask, obj, status)
+
+
+def _token(tokens: Tokens, ask: Ask, obj: Obj) -> Outcome:
+    spec = obj.get("spec") or {}
+    token = spec.get("token") or ""
+    if not token:
+        raise bad_request("token is required for TokenReview in authentication")
+    try:
+        user, audiences = tokens.check(token, tuple(spec.get("audiences") or ()))
+    except StatusError:
+        return _answered(ask, obj, {"authenticated": False, "user": {}, "error": "invalid bearer token"})
+    return _answered(ask, obj, {"authenticated": True, "user": user.info(), "audiences": audiences})
+
+
+def _fault(ask: Ask, field: str, why: str) -> StatusError:
+    resource = ask.kind.resource
+    return invalid(
+        resource.kind, "", [Cause("FieldValueInvalid", f"Invalid value: {why}", field)], resource.group
+    )

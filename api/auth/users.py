@@ -1,0 +1,51 @@
+"""Users as the API server sees them. Source: API reference, authentication/v1 UserInfo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from podium.api.types import Obj
+
+AUTHENTICATED = "system:authenticated"
+UNAUTHENTICATED = "system:unauthenticated"
+MASTERS = "system:masters"
+NODES = "system:nodes"
+
+
+class User(NamedTuple):
+    """One requester. `extra` is what the credential says besides (the pod that a token was bound to)."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = {}
+
+    def info(self) -> Obj:
+        """authentication/v1 UserInfo."""
+        info: Obj = {"username": self.name}
+        if self.uid:
+            info["uid"] = self.uid
+        info["groups"] = list(self.groups)
+        if self.extra:
+            info["extra"] = {key: list(values) for key, values in self.extra.items()}
+        return info
+
+
+ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+# What runs inside the server's own process and what it does itself.
+SYSTEM = User("system:apiserver", (MASTERS, AUTHENTICATED))
+
+
+def from_certificate(peer: Mapping[str, Any] | None) -> User | None:
+    """The user a verified client certificate names: CN is the user, every O a group. `peer` is `ssl`'s
+    decoded form."""
+    if not peer:
+        return None
+    fields: Sequence[Sequence[tuple[str, str]]] = peer.get("subject", ())
+    pairs = [pair for names in fields for pair in names]
+    name = next((value for field, value in pairs if field == "commonName"), "")
+    if not name:
+        return None
+    groups = [value for field, value in pairs if field == "organizationName"]
+    return User(name, (*groups, AUTHENTICATED))

@@ -1,0 +1,51 @@
+"""ReplicaSets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from podium.api.groups import cells
+from podium.api.groups.apps.workloads import Workload, counts, same_selector, within
+from podium.api.strategy import same
+from podium.api.types import Obj
+from podium.api.types.errors import Cause
+from podium.api.validation import values
+
+
+class ReplicaSets(Workload):
+    owner, title = "ReplicaSet", "deployment"
+    columns = cells.table(
+        "Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *cells.CONTAINERS
+    )
+    first_status = MappingProxyType({"replicas": 0})
+    fields = same("status.replicas")
+
+    def default(self, obj: Obj) -> None:
+        super().default(obj)
+        obj["spec"].setdefault("replicas", 1)
+
+    def check(self, obj: Obj) -> list[Cause]:
+        found: list[Cause] = []
+        for key in ("replicas", "minReadySeconds"):
+            found += values.not_negative(obj["spec"].get(key), f"spec.{key}")
+        return found + self.check_selected(obj)
+
+    def check_update(self, new: Obj, old: Obj) -> list[Cause]:
+        return self.check(new) + same_selector(new, old)
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        keys = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+        return counts(new, "replicas", *keys, "observedGeneration") + within(new, "replicas", *keys)
+
+    def row(self, obj: Obj, now: datetime) -> list[Any]:
+        spec, status = obj["spec"], obj.get("status") or {}
+        return [
+            obj["metadata"]["name"], spec.get("replicas", 0), status.get("replicas", 0),
+            status.get("readyReplicas", 0), cells.age(obj, now), *cells.containers(spec.get("template")),
+            cells.selector(spec.get("selector")),
+        ]  # fmt: skip
+
+    def field(self, obj: Obj, path: str) -> str:
+        return super().field(obj, path) or ("0" if path == "status.replicas" else "")

@@ -1,0 +1,133 @@
+"""Nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from podium.api.groups import cells
+from podium.api.groups.core.pod_validation import resources
+from podium.api.groups.core.pod_validation.scheduling import EFFECTS
+from podium.api.strategy import Strategy, same
+from podium.api.types import Obj
+from podium.api.types.errors import Cause
+from podium.api.validation import causes, names, values
+
+ROLE = "node-role.kubernetes.io/"
+OLD_ROLE = "kubernetes.io/role"
+
+
+class Nodes(Strategy):
+    columns = cells.table(
+        "Name", "Status", "Roles", "Age", "Version", "Internal-IP:string:1", "External-IP:string:1",
+        "OS-Image:string:1", "Kernel-Version:string:1", "Container-Runtime:string:1",
+    )  # fmt: skip
+    fields = same("spec.unschedulable")
+    status_keeps = ()
+
+    def default(self, obj: Obj) -> None:
+        spec = obj.setdefault("spec", {})
+        if spec.get("podCIDR") and not spec.get("podCIDRs"):
+            spec["podCIDRs"] = [spec["podCIDR"]]
+        elif spec.get("podCIDRs") and not spec.get("podCIDR"):
+            spec["podCIDR"] = spec["podCIDRs"][0]
+        status = obj.setdefault("status", {})
+        if status.get("capacity") and not status.get("allocatable"):
+            status["allocatable"] = dict(status["capacity"])
+
+    def prepare_create(self, obj: Obj) -> None:
+        """A node that registers itself brings its status along."""
+
+    def check(self, obj: Obj) -> list[Cause]:
+        spec = obj.get("spec") or {}
+        found = _taints(spec.get("taints") or ()) + _resources(obj)
+        for index, text in enumerate(spec.get("podCIDRs") or ()):
+            found += values.cidr(text, f"spec.podCIDRs[{index}]")
+        return found
+
+    def check_update(self, new: Obj, old: Obj) -> list[Cause]:
+        spec, former = new.get("spec") or {}, old.get("spec") or {}
+        found = _taints(spec.get("taints") or ()) + _resources(new)
+        if former.get("podCIDRs") and former["podCIDRs"] != spec.get("podCIDRs"):
+            detail = 'node updates may not change podCIDR except from "" to valid'
+            found.append(causes.forbidden("spec.podCIDRs", detail))
+        if former.get("providerID") and former["providerID"] != spec.get("providerID"):
+            detail = 'node updates may not change providerID except from "" to valid'
+            found.append(causes.forbidden("spec.providerID", detail))
+        return found
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        addresses = [
+            tuple(sorted(entry.items())) for entry in (new.get("status") or {}).get("addresses") or ()
+        ]
+        found = _resources(new)
+        for index, entry in enumerate(addresses):
+            if entry in addresses[:index]:
+                found.append(causes.duplicate(f"status.addresses[{index}]", dict(entry)))
+        return found
+
+    def row(self, obj: Obj, now: datetime) -> list[Any]:
+        status = obj.get("status") or {}
+        info = status.get("nodeInfo") or {}
+        kernel = info.get("kernelVersion") or cells.UNKNOWN
+        if info.get("architecture"):
+            kernel += f" ({info['architecture']})"
+        return [
+            obj["metadata"]["name"], _status(obj), ",".join(_roles(obj)) or cells.NONE, cells.age(obj, now),
+            info.get("kubeletVersion", ""), _address(status, "InternalIP"), _address(status, "ExternalIP"),
+            info.get("osImage") or cells.UNKNOWN, kernel,
+            info.get("containerRuntimeVersion") or cells.UNKNOWN,
+        ]  # fmt: skip
+
+    def field(self, obj: Obj, path: str) -> str:
+        if path == "spec.unschedulable":
+            return "true" if (obj.get("spec") or {}).get("unschedulable") else "false"
+        return super().field(obj, path)
+
+
+def _taints(taints: Sequence[Obj]) -> list[Cause]:
+    found: list[Cause] = []
+    seen = set()
+    for index, taint in enumerate(taints):
+        path = f"metadata.taints[{index}]"
+        key, value, effect = taint.get("key", ""), taint.get("value", ""), taint.get("effect", "")
+        found += values.named(key, f"{path}.key", names.qualified)
+        if messages := names.label_value(value):
+            found.append(causes.invalid(f"{path}.value", value, ";".join(messages)))
+        found += values.one_of(effect, f"{path}.effect", EFFECTS)
+        if (key, effect) in seen:
+            cause = causes.duplicate(path, taint)
+            text = f"{cause.message}: taints must be unique by key and effect pair"
+            found.append(cause._replace(message=text))
+        seen.add((key, effect))
+    return found
+
+
+def _resources(node: Obj) -> list[Cause]:
+    status = node.get("status") or {}
+    found: list[Cause] = []
+    for key in ("capacity", "allocatable"):
+        for name, amount in (status.get(key) or {}).items():
+            found += resources.check_amount(name, amount, f"status.{key}.{name}")
+    return found
+
+
+def _status(node: Obj) -> str:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = next((entry for entry in conditions if entry.get("type") == "Ready"), None)
+    text = "Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"
+    return f"{text},SchedulingDisabled" if (node.get("spec") or {}).get("unschedulable") else text
+
+
+def _roles(node: Obj) -> list[str]:
+    labels = node["metadata"].get("labels") or {}
+    roles = {key[len(ROLE) :] for key in labels if key.startswith(ROLE)} | {labels.get(OLD_ROLE, "")}
+    return sorted(roles - {""})
+
+
+def _address(status: Obj, kind: str) -> str:
+    for entry in status.get("addresses") or ():
+        if entry.get("type") == kind:
+            return str(entry.get("address", ""))
+    return cells.NONE

@@ -1,0 +1,134 @@
+"""A PodSpec as a whole: its containers and volumes, and the fields that are about neither."""
+
+from __future__ import annotations
+
+from podium.api.groups.core.pod_validation import containers, scheduling, security, volumes
+from podium.api.types import Obj
+from podium.api.types.errors import Cause
+from podium.api.validation import causes, metadata, names, values
+
+MAX_INT32 = 2**31 - 1
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+_NAMED = (
+    ("serviceAccountName", names.dns_subdomain), ("nodeName", names.dns_subdomain),
+    ("hostname", names.dns_label), ("subdomain", names.dns_label), ("priorityClassName", names.dns_subdomain),
+    ("runtimeClassName", names.dns_subdomain),
+)  # fmt: skip
+MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_TEXT = 3, 32, 2048
+
+
+def check_pod(pod: Obj) -> list[Cause]:
+    """The faults of a Pod outside its metadata."""
+    spec = pod["spec"]
+    found = check_spec(spec, "spec", is_pod=True)
+    if not spec.get("serviceAccountName"):
+        found += _tokens(spec)
+    for key in ("containers", "initContainers"):
+        for index, entry in enumerate(spec.get(key) or ()):
+            image = entry.get("image", "")
+            if image != image.strip():
+                path = f"spec.{key}[{index}].image"
+                found.append(causes.invalid(path, image, "must not have leading or trailing whitespace"))
+    return found
+
+
+def check_template(template: Obj, path: str) -> list[Cause]:
+    """The faults of a PodTemplateSpec."""
+    meta = template.get("metadata") or {}
+    found = metadata.check_labels(meta.get("labels"), f"{path}.labels")
+    found += metadata.check_annotations(meta.get("annotations"), f"{path}.annotations")
+    found += check_spec(template["spec"], f"{path}.spec", is_pod=False)
+    if template["spec"].get("ephemeralContainers"):
+        detail = "ephemeral containers not allowed in pod template"
+        found.append(causes.forbidden(f"{path}.spec.ephemeralContainers", detail))
+    return found
+
+
+def check_spec(spec: Obj, path: str, *, is_pod: bool) -> list[Cause]:
+    found, known = volumes.check(spec.get("volumes") or (), f"{path}.volumes")
+    found += containers.check(spec, known, path)
+    if spec.get("hostNetwork"):
+        found += _host_ports(spec, path, is_pod)
+    found += values.one_of(spec.get("restartPolicy"), f"{path}.restartPolicy", RESTART_POLICIES)
+    found += values.one_of(spec.get("dnsPolicy"), f"{path}.dnsPolicy", DNS_POLICIES)
+    found += metadata.check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    found += security.check_pod(spec, path)
+    found += scheduling.check(spec, path)
+    if spec.get("dnsConfig") is not None or spec.get("dnsPolicy") == "None":
+        found += _dns(spec, f"{path}.dnsConfig")
+    for key, rule in _NAMED:
+        if value := spec.get(key):
+            found += values.named(value, f"{path}.{key}", rule)
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= MAX_INT32:
+        detail = values.in_range(1, MAX_INT32)
+        found.append(causes.invalid(f"{path}.activeDeadlineSeconds", deadline, detail))
+    found += _hosts(spec, path)
+    policy = spec.get("preemptionPolicy")
+    found += values.optional_one_of(policy, f"{path}.preemptionPolicy", PREEMPTION_POLICIES)
+    return found
+
+
+def _tokens(spec: Obj) -> list[Cause]:
+    detail = "must not be specified when serviceAccountName is not set"
+    return [
+        causes.forbidden(f"spec.volumes[{number}].projected.sources[{index}].serviceAccountToken", detail)
+        for number, volume in enumerate(spec.get("volumes") or ())
+        for index, source in enumerate((volume.get("projected") or {}).get("sources") or ())
+        if source.get("serviceAccountToken") is not None
+    ]
+
+
+def _host_ports(spec: Obj, path: str, is_pod: bool) -> list[Cause]:
+    found = []
+    for number, container in enumerate(spec.get("containers") or ()):
+        for index, port in enumerate(container.get("ports") or ()):
+            host = port.get("hostPort", 0)
+            if (is_pod or host) and host != port.get("containerPort"):
+                where = f"{path}.containers[{number}].ports[{index}].hostPort"
+                detail = "must match `containerPort` when `hostNetwork` is true"
+                found.append(causes.invalid(where, host, detail))
+    return found
+
+
+def _dns(spec: Obj, path: str) -> list[Cause]:
+    config = spec.get("dnsConfig")
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            return [causes.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")]
+        if not config.get("nameservers"):
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            return [causes.required(f"{path}.nameservers", detail)]
+    config = config or {}
+    servers, searches = config.get("nameservers") or [], config.get("searches") or []
+    found = []
+    if len(servers) > MAX_NAMESERVERS:
+        detail = f"must not have more than {MAX_NAMESERVERS} nameservers"
+        found.append(causes.invalid(f"{path}.nameservers", servers, detail))
+    for index, server in enumerate(servers):
+        found += values.address(server, f"{path}.nameservers[{index}]")
+    if len(searches) > MAX_SEARCHES:
+        detail = f"must not have more than {MAX_SEARCHES} search paths"
+        found.append(causes.invalid(f"{path}.searches", searches, detail))
+    if len(" ".join(searches)) > MAX_SEARCH_TEXT:
+        detail = f"must not have more than {MAX_SEARCH_TEXT} characters (including spaces) in the search list"
+        found.append(causes.invalid(f"{path}.searches", searches, detail))
+    for index, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            found.append(causes.required(f"{path}.options[{index}]", "must not be empty"))
+    return found
+
+
+def _hosts(spec: Obj, path: str) -> list[Cause]:
+    found = []
+    for number, alias in enumerate(spec.get("hostAliases") or ()):
+        found += values.address(alias.get("ip", ""), f"{path}.hostAliases[{number}].ip")
+        for index, name in enumerate(alias.get("hostnames") or ()):
+            where = f"{path}.hostAliases[{number}].hostnames[{index}]"
+            found += values.named(name, where, names.dns_subdomain)
+    for index, secret in enumerate(spec.get("imagePullSecrets") or ()):
+        if secret.keys() - {"name"}:
+            found.append(causes.invalid(f"{path}.imagePullSecrets[{index}]", secret, "only name may be set"))
+    return found

@@ -1,0 +1,86 @@
+"""Every resource that is served, and where its objects are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from podium.api.schema import Definitions, Schema
+from podium.api.strategy import Strategy
+from podium.api.types import Obj
+from podium.api.types.resources import Resource
+
+REGISTRY = "/registry/"
+
+
+class Conversion(NamedTuple):
+    """How a kind that is served in another version or group than it is kept in is turned there and back.
+    Both make new objects."""
+
+    storage: Resource
+    to_storage: Callable[[Obj], Obj]
+    from_storage: Callable[[Obj], Obj]
+
+
+class Kind:
+    """One served resource: its strategy, its schema, its keys in the store."""
+
+    def __init__(
+        self, strategy: Strategy, definitions: Definitions, conversion: Conversion | None = None
+    ) -> None:
+        self.strategy = strategy
+        self.resource: Resource = strategy.resource
+        self.conversion = conversion
+        self._definitions = definitions
+        stored = conversion.storage if conversion else self.resource
+        self.prefix = f"{REGISTRY}{stored.group or 'core'}/{stored.plural}/"
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Compiled at the first use."""
+        return self._definitions.schema(self.resource.group, self.resource.version, self.resource.kind)
+
+    @cached_property
+    def verbs(self) -> frozenset[str]:
+        return frozenset(self.resource.verbs)
+
+    def knows(self, group: str, version: str, name: str) -> bool:
+        """Whether there is a kind of that name at all, this one or another."""
+        return self._definitions.has(group, version, name)
+
+    def key(self, namespace: str, name: str) -> str:
+        return f"{self.prefix}{namespace}/{name}" if self.resource.namespaced else self.prefix + name
+
+    def below(self, namespace: str) -> str:
+        """The prefix of all objects of a namespace, or of all there are."""
+        return f"{self.prefix}{namespace}/" if namespace else self.prefix
+
+    def __repr__(self) -> str:
+        return f"Kind({self.resource.plural}.{self.resource.api_version})"
+
+
+class Kinds:
+    """All of them, by the parts of a request's path and by resource."""
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._by_version: dict[tuple[str, str], dict[str, Kind]] = {}
+        for kind in kinds:
+            resource = kind.resource
+            self._by_version.setdefault((resource.group, resource.version), {})[resource.plural] = kind
+
+    def find(self, group: str, version: str, plural: str) -> Kind | None:
+        return self._by_version.get((group, version), {}).get(plural)
+
+    def of(self, resource: Resource) -> Kind:
+        """Raises KeyError for a resource that is not served."""
+        return self._by_version[resource.group, resource.version][resource.plural]
+
+    @property
+    def versions(self) -> Mapping[tuple[str, str], Mapping[str, Kind]]:
+        """Of each (group, version), its kinds by plural."""
+        return self._by_version
+
+    def all(self) -> Iterator[Kind]:
+        for kinds in self._by_version.values():
+            yield from kinds.values()

@@ -1,0 +1,176 @@
+"""Everything that is no resource: versions, health, metrics, discovery, OpenAPI. None of it is on the hot
+path."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from podium.api.auth.tokens import Tokens
+from podium.api.discovery import AGGREGATED_TYPE, Discovery
+from podium.api.kinds import Kinds
+from podium.api.metrics import Metrics
+from podium.api.schema.openapi import Document, Documents
+from podium.api.store.base import Store
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError, method_not_allowed, no_such_path, not_acceptable
+
+GIT_VERSION = "v1.36.0+podium"
+JSON = "application/json"
+
+
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def version() -> Obj:
+    """apimachinery's version.Info. Clients parse gitVersion as a semantic version."""
+    machine = platform.machine()
+    return {
+        "major": "1",
+        "minor": "36",
+        "gitVersion": GIT_VERSION,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "2026-11-20T00:00:00Z",
+        "goVersion": f"python{platform.python_version()}",
+        "compiler": platform.python_implementation(),
+        "platform": f"{platform.system().lower()}/{MACHINES.get(machine, machine)}",
+    }
+
+
+class Served(NamedTuple):
+    """What the documents are about. `ready` says whether requests on resources can be served."""
+
+    store: Store
+    kinds: Kinds
+    tokens: Tokens
+    discovery: Discovery
+    metrics: Metrics
+    openapi: Documents
+    ready: Callable[[], bool]
+
+
+class Others:
+    """The endpoints."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    def application(self) -> Starlette:
+        routes = [
+            Route("/version", self.version),
+            Route("/version/", self.version),
+            *(
+                Route(path, self.health)
+                for path in ("/healthz", "/livez", "/healthz/{check}", "/livez/{check}")
+            ),
+            *(Route(path, self.ready) for path in ("/readyz", "/readyz/{check}")),
+            Route("/metrics", self.metrics),
+            Route("/openapi/v2", self.openapi_v2),
+            Route("/openapi/v3", self.openapi_v3_index),
+            Route("/openapi/v3/{path:path}", self.openapi_v3),
+            Route("/.well-known/openid-configuration", self.openid),
+            Route("/openid/v1/jwks", self.key_set),
+            Route("/", self.index),
+            Route("/{path:path}", self.discovery),
+        ]
+        handlers = {StatusError: _failed, HTTPException: _refused}
+        return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+
+    async def version(self, request: Request) -> Response:
+        return _json(version())
+
+    async def health(self, request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def ready(self, request: Request) -> Response:
+        ready = self._served.ready()
+        return PlainTextResponse("ok" if ready else "not ready", 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        served = self._served
+        text = served.metrics.render(served.store, served.kinds)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def openapi_v2(self, request: Request) -> Response:
+        return _document(request, await asyncio.to_thread(self._served.openapi.v2))
+
+    async def openapi_v3_index(self, request: Request) -> Response:
+        return Response(self._served.openapi.v3_index(), media_type=JSON)
+
+    async def openapi_v3(self, request: Request) -> Response:
+        path = request.path_params["path"].rstrip("/")
+        document = await asyncio.to_thread(self._served.openapi.v3, path)
+        if document is None:
+            raise no_such_path()
+        return _document(request, document)
+
+    async def openid(self, request: Request) -> Response:
+        return _json(self._served.tokens.openid_configuration())
+
+    async def key_set(self, request: Request) -> Response:
+        return _json(self._served.tokens.key_set(), "application/jwk-set+json")
+
+    async def index(self, request: Request) -> Response:
+        return _json(
+            {
+                "paths": [
+                    "/api",
+                    "/apis",
+                    "/healthz",
+                    "/livez",
+                    "/metrics",
+                    "/openapi/v2",
+                    "/openapi/v3",
+                    "/readyz",
+                    "/version",
+                ]
+            }
+        )
+
+    async def discovery(self, request: Request) -> Response:
+        discovery, path = self._served.discovery, request.url.path
+        document = discovery.aggregated(path, request.headers.get("accept", ""))
+        if document is not None:
+            headers = {"etag": document.etag, "vary": "accept", "cache-control": "public"}
+            if request.headers.get("if-none-match") == document.etag:
+                return Response(status_code=304, headers=headers)
+            return Response(document.body, media_type=AGGREGATED_TYPE.decode(), headers=headers)
+        body = discovery.find(path)
+        if body is None:
+            raise no_such_path()
+        return Response(body, media_type=JSON, headers={"vary": "accept"})
+
+
+def _json(obj: Obj, media_type: str = JSON) -> Response:
+    return Response(orjson.dumps(obj), media_type=media_type)
+
+
+def _document(request: Request, document: Document) -> Response:
+    """An OpenAPI document; only as JSON."""
+    accept = request.headers.get("accept", "")
+    if accept and not any(name in accept for name in ("json", "*/*", "application/*")):
+        raise not_acceptable(f"only the following media types are accepted: {JSON}")
+    headers = {"etag": f'"{document.etag}"', "vary": "accept-encoding", "cache-control": "public"}
+    if request.headers.get("if-none-match", "").strip('"') == document.etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(document.compressed, media_type=JSON, headers={**headers, "content-encoding": "gzip"})
+    return Response(document.body(), media_type=JSON, headers=headers)
+
+
+async def _failed(request: Request, error: StatusError) -> Response:
+    return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return await _failed(request, method_not_allowed() if error.status_code == 405 else no_such_path())

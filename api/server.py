@@ -1,0 +1,203 @@
+"""One API server: its parts put together, started and stopped. Made to be embedded.
+
+Nothing here reads global configuration, installs signal handlers or needs root. A server can be used without
+listening at all (through `client`), on any number of addresses, and many times in one process.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from podium.api import bootstrap, pki
+from podium.api.admission import Admission
+from podium.api.allocators import SERVICE_CIDR, ServiceAllocators
+from podium.api.asgi import App
+from podium.api.auth.reviews import reviews
+from podium.api.auth.tokens import Tokens
+from podium.api.conversions import CONVERSIONS
+from podium.api.core import Core
+from podium.api.discovery import Discovery
+from podium.api.kinds import Kind, Kinds
+from podium.api.listening import Address, Listeners, Tls
+from podium.api.local import LocalClient
+from podium.api.metrics import Metrics
+from podium.api.nodes import client_context
+from podium.api.others import Others, Served
+from podium.api.proxy import Proxy
+from podium.api.rest import Rest
+from podium.api.schema import Definitions
+from podium.api.schema.openapi import Documents
+from podium.api.store.base import Store
+from podium.api.store.memory import MemoryStore
+from podium.api.strategy import registry
+from podium.api.types import Obj
+from podium.api.types.resources import SERVICES, Resource
+from podium.api.upgrade import Upgrades
+
+log = logging.getLogger(__name__)
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+SERVICE_NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "localhost",
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """`pki_dir` holds the CA, the certificates and the signing key; without one, they are made for this
+    process and forgotten. `advertise` is where the cluster reaches the server, None when nobody shall.
+    `names` are further names and addresses for the server's certificate."""
+
+    pki_dir: Path | None = None
+    advertise: Address | None = None
+    names: Sequence[str] = ()
+    service_cidr: str = SERVICE_CIDR
+    kubernetes_address: str = "10.43.0.1"
+    dns_address: str = "10.43.0.10"
+    issuer: str = ISSUER
+    audiences: Sequence[str] = (ISSUER,)
+    clock: Callable[[], datetime] = field(default=now)
+
+
+class ApiServer:
+    """`start` before anything else, `close` at the end. The store is the caller's when it is given, and
+    then is started and closed by the caller; otherwise it is in memory and the server's own."""
+
+    def __init__(self, config: ServerConfig | None = None, store: Store | None = None) -> None:
+        self.config = config or ServerConfig()
+        self.store: Store = store or MemoryStore()
+        self._owns_store = store is None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._listeners: Listeners | None = None
+        self._ready = False
+        # Where it listens; the certificate covers all of them, so that it need not be made anew at every
+        # start.
+        self._hosts: list[str] = []
+
+    async def start(self) -> None:
+        """Loads the store, makes what is missing of the certificates and of the first objects. Listens on
+        nothing yet."""
+        config = self.config
+        if self._owns_store:
+            await self.store.start()
+        self.pki_dir = config.pki_dir or self._scratch_dir()
+        self.authority = pki.ensure_ca(self.pki_dir)
+        self._definitions = Definitions.load()
+        allocators = ServiceAllocators(config.service_cidr)
+        kinds = Kinds(
+            Kind(strategy, self._definitions, CONVERSIONS.get(strategy.resource))
+            for strategy in registry({SERVICES: allocators}).values()
+        )
+        self._tokens = Tokens(
+            pki.ensure_signing_key(self.pki_dir), config.issuer, config.audiences, self._lookup, config.clock
+        )
+        self._core = Core(self.store, kinds, self._admission(), config.clock, set())
+        allocators.seed(self._core.every(SERVICES))
+        self._proxy = Proxy(self._core, self._node_context())
+        self._app = self._application(kinds)
+        self.client = LocalClient(self._core, self._definitions, self._tokens)
+        addresses = bootstrap.Addresses(
+            config.kubernetes_address, config.dns_address, config.service_cidr, config.advertise
+        )
+        await bootstrap.ensure(self._core, addresses)
+        self._ready = True
+
+    async def serve(self, host: str = "127.0.0.1", port: int = 0, *, tls: bool = True) -> Address:
+        """Listens on one more address, and returns it with the port that was chosen. Raises OSError."""
+        if self._listeners is None:
+            self._listeners = Listeners(self._app, Upgrades(self._app.decide))
+        return await self._listeners.open(host, port, self._server_context(host) if tls else None)
+
+    async def close(self) -> None:
+        """Ends watches and requests, then the store if it is the server's own. Idempotent."""
+        self._ready = False
+        for stream in list(self._core.streams):
+            stream.close()
+        await self._proxy.close()
+        if self._listeners is not None:
+            await self._listeners.close()
+        if self._owns_store:
+            await self.store.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    @property
+    def ca_file(self) -> Path:
+        return self.authority.pair.cert
+
+    def admin(self) -> pki.Pair:
+        """A client certificate that may do everything: user `kubernetes-admin` in `system:masters`."""
+        return pki.issue(
+            self.authority,
+            self.pki_dir,
+            "admin",
+            common_name="kubernetes-admin",
+            organizations=("system:masters",),
+        )
+
+    # --- parts
+
+    def _admission(self) -> Admission:
+        return Admission(self._lookup, self._every, self._appears)
+
+    def _lookup(self, resource: Resource, namespace: str, name: str) -> Obj | None:
+        return self._core.lookup(resource, namespace, name)
+
+    def _every(self, resource: Resource, namespace: str = "") -> Sequence[Obj]:
+        return list(self._core.every(resource, namespace))
+
+    async def _appears(self, resource: Resource, namespace: str, name: str) -> Obj | None:
+        return await self._core.appears(resource, namespace, name)
+
+    def _application(self, kinds: Kinds) -> App:
+        config, metrics = self.config, Metrics()
+        host, port = config.advertise or ("127.0.0.1", 0)
+        served = Served(
+            self.store,
+            kinds,
+            self._tokens,
+            Discovery(kinds, f"{host}:{port}"),
+            metrics,
+            Documents([kind.resource for kind in kinds.all()]),
+            lambda: self._ready,
+        )
+        rest = Rest(self._core, self._definitions, self._tokens, self._proxy, dict(reviews(self._tokens)))
+        return App(kinds, self._tokens, rest, self._proxy, Others(served).application(), metrics)
+
+    def _node_context(self) -> ssl.SSLContext:
+        pair = pki.issue(
+            self.authority,
+            self.pki_dir,
+            "apiserver-node-client",
+            common_name="system:kube-apiserver",
+            organizations=("system:masters",),
+        )
+        return client_context(pair, str(self.ca_file))
+
+    def _server_context(self, host: str) -> ssl.SSLContext:
+        config = self.config
+        hosts = [*SERVICE_NAMES, "127.0.0.1", config.kubernetes_address, *config.names]
+        if config.advertise:
+            hosts.append(config.advertise[0])
+        if host not in ("0.0.0.0", "::"):
+            self._hosts.append(host)
+        pair = pki.issue_server(self.authority, self.pki_dir, "apiserver", [*hosts, *self._hosts])
+        return Tls(pair, str(self.ca_file)).context()
+
+    def _scratch_dir(self) -> Path:
+        self._scratch = tempfile.TemporaryDirectory(prefix="podium-api-")
+        return Path(self._scratch.name)

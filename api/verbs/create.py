@@ -1,0 +1,63 @@
+"""POST to a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from podium.api.ask import Ask, Made, Outcome
+from podium.api.core import Core, shown
+from podium.api.store.base import Entry, Exists
+from podium.api.types import Obj
+from podium.api.types.errors import already_exists, invalid
+from podium.api.verbs import body
+from podium.api.verbs.metadata import generate_name, is_generated, metadata_of, stamp_new
+
+# How often another name is made up when one is taken (upstream's number).
+GENERATIONS = 8
+
+
+async def create(core: Core, ask: Ask, obj: Obj, duplicates: Sequence[str] = ()) -> Outcome:
+    """Creates `obj`, which is taken over. Raises 400, 403, 404 (no such namespace), 409, 422."""
+    body.take(ask, obj, duplicates)
+    if ask.kind.conversion:
+        obj = ask.kind.conversion.to_storage(obj)
+    return shown(ask.kind, await insert(core, ask, obj))
+
+
+async def insert(core: Core, ask: Ask, obj: Obj) -> Outcome:
+    """Creates an object that fits its schema already."""
+    stamp_new(ask, obj, core.clock())
+    strategy = ask.kind.strategy
+    strategy.default(obj)
+    await core.mutate(ask, "CREATE", obj, None)
+    meta = metadata_of(obj)
+    generated = is_generated(meta)
+    if generated:
+        generate_name(meta)
+    strategy.prepare_create(obj)
+    if causes := strategy.validate_create(obj):
+        raise invalid(ask.kind.resource.kind, meta.get("name") or "", causes, ask.kind.resource.group)
+    await core.validate(ask, "CREATE", obj, None)
+    ask.warnings += strategy.warnings(obj)
+    return await _store(core, ask, obj, generated)
+
+
+async def _store(core: Core, ask: Ask, obj: Obj, generated: bool) -> Outcome:
+    meta = metadata_of(obj)
+    for attempts_left in reversed(range(GENERATIONS if generated else 1)):
+        try:
+            return await _insert(core, ask, obj)
+        except Exists:
+            if not attempts_left:
+                break
+            generate_name(meta)
+    resource = ask.kind.resource
+    raise already_exists(resource.plural, meta["name"], resource.group)
+
+
+async def _insert(core: Core, ask: Ask, obj: Obj) -> Entry | Made:
+    key = ask.kind.key(ask.namespace, obj["metadata"]["name"])
+    if taken := core.store.latest(key):
+        raise Exists(taken)
+    with ask.kind.strategy.reserve(obj, None, ask.dry_run):
+        return Made(obj) if ask.dry_run else await core.store.create(key, obj)

@@ -1,0 +1,96 @@
+"""Which objects of a collection a request means: its label and field selectors, made into one quick
+function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from podium.api.kinds import Kind
+from podium.api.store.base import Entry
+from podium.api.types.errors import bad_request
+from podium.api.types.selectors import FieldTerm, Selector, parse_fields, parse_labels
+
+NO_LABELS: Mapping[str, str] = {}
+
+Predicate = Callable[[Entry], bool]
+
+
+class Selection(NamedTuple):
+    """`matches` is None where everything is selected. `name` is the one object that can match, "" where
+    that is open."""
+
+    matches: Predicate | None = None
+    name: str = ""
+
+
+def select(kind: Kind, labels: str, fields: str) -> Selection:
+    """Raises 400."""
+    if not labels and not fields:
+        return Selection()
+    try:
+        selector, terms = parse_labels(labels), parse_fields(fields)
+    except ValueError as error:
+        raise bad_request(str(error)) from None
+    for term in terms:
+        if term.path not in kind.strategy.field_labels:
+            raise bad_request(f"field label not supported: {term.path}")
+    tests = [test for test in (_labels_test(selector), _fields_test(kind, terms)) if test]
+    name = next((term.value for term in terms if term.path == "metadata.name" and not term.negated), "")
+    return Selection(_both(tests), name)
+
+
+def _both(tests: list[Predicate]) -> Predicate | None:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda entry: first(entry) and second(entry)
+    return tests[0] if tests else None
+
+
+def _labels_test(selector: Selector) -> Predicate | None:
+    if selector.everything:
+        return None
+    if all(
+        requirement.operator == "In" and len(requirement.values) == 1 for requirement in selector.requirements
+    ):
+        return _equalities(
+            [(requirement.key, requirement.values[0]) for requirement in selector.requirements]
+        )
+    return lambda entry: selector.matches(labels_of(entry))
+
+
+def _equalities(pairs: list[tuple[str, str]]) -> Predicate:
+    """By far the most frequent selectors: `a=b` and `a=b,c=d`."""
+
+    if len(pairs) == 1:
+        [(only, wanted)] = pairs
+        return lambda entry: labels_of(entry).get(only) == wanted
+
+    def test(entry: Entry) -> bool:
+        labels = labels_of(entry)
+        return all(labels.get(key) == value for key, value in pairs)
+
+    return test
+
+
+def labels_of(entry: Entry) -> Mapping[str, str]:
+    """The labels of an entry's object. They are remembered: selectors look at many objects, and most of
+    those are not decoded at the moment."""
+    labels: Mapping[str, str] | None = entry.memo
+    if labels is None:
+        labels = entry.memo = entry.obj["metadata"].get("labels") or NO_LABELS
+    return labels
+
+
+def _fields_test(kind: Kind, terms: tuple[FieldTerm, ...]) -> Predicate | None:
+    if not terms:
+        return None
+    field, wanted = kind.strategy.field, [(term.path, term.value, not term.negated) for term in terms]
+    if len(wanted) == 1:
+        [(path, value, equal)] = wanted
+        return lambda entry: (field(entry.obj, path) == value) is equal
+
+    def test(entry: Entry) -> bool:
+        return all((field(entry.obj, path) == value) is equal for path, value, equal in wanted)
+
+    return test

@@ -1,0 +1,94 @@
+"""PUT, and what every change of an existing object goes through: status, scale, patch and the other
+subresources as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from podium.api.ask import Ask, Made, Outcome, copied
+from podium.api.core import Core, missing, shown
+from podium.api.store.base import Entry, Missing, Stale
+from podium.api.types import Obj
+from podium.api.types.errors import Cause, invalid, modified
+from podium.api.verbs import body
+from podium.api.verbs.create import insert
+from podium.api.verbs.lifecycle import ends_with_update
+from podium.api.verbs.metadata import carry_over, check_name, check_version, metadata_of
+
+# How often a change that names no version is made again on top of somebody else's.
+ATTEMPTS = 5
+
+Change = Callable[[Obj], Obj]
+
+
+class Rule(NamedTuple):
+    """Which part of the object a request may change. `prepare` puts back what it may not (in `new`, which
+    is its own), `validate` judges the rest."""
+
+    prepare: Callable[[Obj, Obj], None]
+    validate: Callable[[Obj, Obj], list[Cause]]
+
+
+class Result(NamedTuple):
+    outcome: Outcome
+    created: bool = False
+
+
+async def update(core: Core, ask: Ask, rule: Rule, obj: Obj, duplicates: Sequence[str] = ()) -> Result:
+    """Replaces the object by `obj`. Raises 400, 403, 404, 409, 422."""
+    body.take(ask, obj, duplicates)
+    check_name(ask, obj)
+    if ask.kind.conversion:
+        obj = ask.kind.conversion.to_storage(obj)
+    if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is None:
+        if ask.subresource or not ask.kind.strategy.allow_create_on_update:
+            raise missing(ask)
+        return Result(shown(ask.kind, await insert(core, ask, obj)), created=True)
+    return Result(shown(ask.kind, await change(core, ask, rule, lambda old: copied(obj))))
+
+
+async def change(core: Core, ask: Ask, rule: Rule, make: Change, attempts: int = ATTEMPTS) -> Outcome:
+    """Puts what `make` builds from the current object in its place; again from the start when somebody else
+    was faster, unless what was made names a version (then 409). `make` returns an object of its own."""
+    key = ask.kind.key(ask.namespace, ask.name)
+    for _ in range(attempts):
+        entry = core.store.latest(key)
+        if entry is None:
+            raise missing(ask)
+        new = make(entry.obj)
+        check_version(ask, new, entry.obj)
+        await _prepare(core, ask, rule, new, entry.obj)
+        try:
+            return await _commit(core, ask, entry, new)
+        except Stale:
+            continue
+        except Missing:
+            raise missing(ask) from None
+    raise modified(ask.kind.resource.plural, ask.name, ask.kind.resource.group)
+
+
+async def _prepare(core: Core, ask: Ask, rule: Rule, new: Obj, old: Obj) -> None:
+    carry_over(ask, new, old)
+    ask.kind.strategy.default(new)
+    await core.mutate(ask, "UPDATE", new, old)
+    rule.prepare(new, old)
+    if causes := rule.validate(new, old):
+        raise invalid(ask.kind.resource.kind, ask.name, causes, ask.kind.resource.group)
+    await core.validate(ask, "UPDATE", new, old)
+    if not ask.subresource:
+        ask.warnings += ask.kind.strategy.warnings(new)
+
+
+async def _commit(core: Core, ask: Ask, entry: Entry, new: Obj) -> Outcome:
+    """What changes nothing is not written: the version stays, and nobody is woken."""
+    metadata_of(new)["resourceVersion"] = str(entry.revision)
+    ends = ends_with_update(ask.kind.resource, new, entry.obj)
+    if new == entry.obj and not ends:
+        return entry
+    with ask.kind.strategy.reserve(None if ends else new, entry.obj, ask.dry_run):
+        if ask.dry_run:
+            return Made(new)
+        if ends:
+            return await core.store.delete(entry.key, new, entry.revision)
+        return await core.store.update(entry.key, new, entry.revision)

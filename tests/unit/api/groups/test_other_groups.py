@@ -1,0 +1,287 @@
+"""Kinds of the smaller groups: defaults, faults, rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podium.api.types import Obj, resources
+from podium.api.types.resources import Resource
+from tests.unit.api.groups.build import created, faults, meta, row, update_faults
+
+
+def of(**fields: Any) -> Obj:
+    return {"metadata": meta(), **fields}
+
+
+HTTP = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}
+
+
+def ingress(**path: Any) -> Obj:
+    return of(spec={"rules": [{"host": "a.example.com", "http": {"paths": [{**HTTP, **path}]}}]})
+
+
+def hpa(**spec: Any) -> Obj:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    return of(spec={"scaleTargetRef": target, "maxReplicas": 5, **spec})
+
+
+def crd(name: str = "bars.example.com", **spec: Any) -> Obj:
+    names = {"plural": "bars", "kind": "Bar"}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object"}},
+    }
+    fields = {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version], **spec}
+    return {"metadata": meta(name), "spec": fields}
+
+
+def hook(**fields: Any) -> Obj:
+    config = {
+        "name": "a.example.com",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": {"service": {"name": "s", "namespace": "n"}},
+        **fields,
+    }
+    return of(webhooks=[config])
+
+
+@pytest.mark.parametrize(
+    ("resource", "given", "path", "expected"),
+    [
+        (
+            resources.NETWORK_POLICIES,
+            of(spec={"egress": [{}]}),
+            ("spec", "policyTypes"),
+            ["Ingress", "Egress"],
+        ),
+        (resources.STORAGE_CLASSES, of(provisioner="p"), ("reclaimPolicy",), "Delete"),
+        (resources.STORAGE_CLASSES, of(provisioner="p"), ("volumeBindingMode",), "Immediate"),
+        (
+            resources.ENDPOINT_SLICES,
+            of(ports=[{"port": 80}]),
+            ("ports",),
+            [{"port": 80, "name": "", "protocol": "TCP"}],
+        ),
+        (resources.HORIZONTAL_POD_AUTOSCALERS, hpa(), ("spec", "minReplicas"), 1),
+        (resources.PRIORITY_CLASSES, of(value=1), ("preemptionPolicy",), "PreemptLowerPriority"),
+        (resources.CUSTOM_RESOURCE_DEFINITIONS, crd(), ("spec", "names", "listKind"), "BarList"),
+        (resources.CUSTOM_RESOURCE_DEFINITIONS, crd(), ("status", "storedVersions"), ["v1"]),
+        (resources.FLOW_SCHEMAS, of(spec={}), ("spec", "matchingPrecedence"), 1000),
+        (
+            resources.ROLE_BINDINGS,
+            of(roleRef={"kind": "Role", "name": "r"}),
+            ("roleRef", "apiGroup"),
+            "rbac.authorization.k8s.io",
+        ),
+    ],
+)
+def test_defaults(resource: Resource, given: Obj, path: tuple[str, ...], expected: Any) -> None:
+    value: Any = created(resource, given)
+    for part in path:
+        value = value[part]
+    assert value == expected
+
+
+def test_a_webhook_is_completed() -> None:
+    [config] = created(resources.MUTATING_WEBHOOK_CONFIGURATIONS, hook())["webhooks"]
+    expected = {
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "timeoutSeconds": 10,
+        "reinvocationPolicy": "Never",
+    }
+    assert {key: config[key] for key in expected} == expected
+    assert config["clientConfig"]["service"]["port"] == 443
+
+
+def test_an_autoscaler_without_metrics_watches_the_processors() -> None:
+    [metric] = created(resources.HORIZONTAL_POD_AUTOSCALERS, hpa())["spec"]["metrics"]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+
+
+GROUP = "rbac.authorization.k8s.io"
+FAULTS: list[tuple[Resource, Obj, list[str]]] = [
+    (resources.INGRESSES, ingress(), []),
+    (
+        resources.INGRESSES,
+        ingress(pathType=None),
+        ["spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"],
+    ),
+    (
+        resources.INGRESSES,
+        ingress(path="x"),
+        ['spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path'],
+    ),
+    (
+        resources.INGRESSES,
+        ingress(backend={"service": {"name": "web"}}),
+        ["spec.rules[0].http.paths[0].backend: Required value: port name or number is required"],
+    ),
+    (
+        resources.NETWORK_POLICIES,
+        of(spec={"podSelector": {}, "ingress": [{"from": [{}]}]}),
+        ["spec.ingress[0].from[0]: Required value: must specify a peer"],
+    ),
+    (
+        resources.NETWORK_POLICIES,
+        of(spec={"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}}]}]}),
+        [
+            'spec.egress[0].to[0].ipBlock.except[0]: Invalid value: "11.0.0.0/16": '
+            "must be a strict subset of `cidr`"
+        ],
+    ),
+    (
+        resources.ENDPOINT_SLICES,
+        of(addressType="IPv4", endpoints=[{"addresses": []}]),
+        ["endpoints[0].addresses: Required value: must contain at least 1 address"],
+    ),
+    (
+        resources.ENDPOINT_SLICES,
+        of(addressType="IPv4", endpoints=[{"addresses": ["fd00::1"]}]),
+        ['endpoints[0].addresses: Invalid value: "fd00::1": must be an IPv4 address'],
+    ),
+    (
+        resources.POD_DISRUPTION_BUDGETS,
+        of(spec={"minAvailable": 1, "maxUnavailable": 1}),
+        [
+            'spec: Invalid value: {"minAvailable":1,"maxUnavailable":1}: '
+            "minAvailable and maxUnavailable cannot be both set"
+        ],
+    ),
+    (
+        resources.HORIZONTAL_POD_AUTOSCALERS,
+        hpa(minReplicas=6),
+        ["spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`"],
+    ),
+    (
+        resources.ROLES,
+        of(rules=[{"verbs": [], "apiGroups": [""], "resources": ["pods"]}]),
+        ["rules[0].verbs: Required value: verbs must contain at least one value"],
+    ),
+    (
+        resources.ROLES,
+        of(rules=[{"verbs": ["get"], "nonResourceURLs": ["/x"]}]),
+        [
+            'rules[0].nonResourceURLs: Invalid value: ["/x"]: '
+            "namespaced rules cannot apply to non-resource URLs"
+        ],
+    ),
+    (
+        resources.CLUSTER_ROLE_BINDINGS,
+        of(roleRef={"kind": "Role", "name": "r"}, subjects=[{"kind": "ServiceAccount", "name": "a"}]),
+        [
+            'roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"',
+            "subjects[0].namespace: Required value",
+        ],
+    ),
+    (
+        resources.PRIORITY_CLASSES,
+        of(value=1_000_000_001),
+        ["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"],
+    ),
+    (
+        resources.LEASES,
+        of(spec={"leaseDurationSeconds": 0}),
+        ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than zero"],
+    ),
+    (resources.STORAGE_CLASSES, of(), ["provisioner: Required value"]),
+    (resources.CUSTOM_RESOURCE_DEFINITIONS, crd(), []),
+    (
+        resources.CUSTOM_RESOURCE_DEFINITIONS,
+        crd("bar.example.com"),
+        ['metadata.name: Invalid value: "bar.example.com": must be spec.names.plural+"."+spec.group'],
+    ),
+    (resources.VALIDATING_WEBHOOK_CONFIGURATIONS, hook(), []),
+    (
+        resources.VALIDATING_WEBHOOK_CONFIGURATIONS,
+        hook(timeoutSeconds=31),
+        ["webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("resource", "obj", "expected"), FAULTS)
+def test_faults(resource: Resource, obj: Obj, expected: list[str]) -> None:
+    assert faults(resource, obj) == expected
+
+
+def test_what_a_binding_binds_never_changes() -> None:
+    old = created(resources.ROLE_BINDINGS, of(roleRef={"kind": "Role", "name": "r"}))
+    new = {**old, "roleRef": {**old["roleRef"], "name": "s"}}
+    [fault] = update_faults(resources.ROLE_BINDINGS, old, new)
+    assert fault.endswith("cannot change roleRef")
+
+
+def test_a_storage_class_never_changes() -> None:
+    old = created(resources.STORAGE_CLASSES, of(provisioner="p"))
+    assert update_faults(resources.STORAGE_CLASSES, old, {**old, "provisioner": "q"}) == [
+        "provisioner: Forbidden: updates to provisioner are forbidden."
+    ]
+
+
+def test_a_role_may_have_any_name_that_fits_into_a_path() -> None:
+    assert faults(resources.ROLES, {"metadata": meta("system:node/x")}) == [
+        "metadata.name: Invalid value: \"system:node/x\": may not contain '/'"
+    ]
+    assert faults(resources.ROLES, {"metadata": meta("system:node")}) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "obj", "expected"),
+    [
+        (resources.LEASES, of(spec={"holderIdentity": "n1"}), ["web", "n1", "60m"]),
+        (resources.INGRESSES, ingress(), ["web", "<none>", "a.example.com", "", "80", "60m"]),
+        (resources.NETWORK_POLICIES, of(spec={"podSelector": {}}), ["web", "<none>", "60m"]),
+        (
+            resources.ENDPOINT_SLICES,
+            of(addressType="IPv4", ports=[{"port": 80}], endpoints=[{"addresses": ["10.0.0.1"]}]),
+            ["web", "IPv4", "80", "10.0.0.1", "60m"],
+        ),
+        (resources.ENDPOINT_SLICES, of(addressType="IPv4"), ["web", "IPv4", "<unset>", "<unset>", "60m"]),
+        (resources.POD_DISRUPTION_BUDGETS, of(spec={"minAvailable": "50%"}), ["web", "50%", "N/A", 0, "60m"]),
+        (
+            resources.HORIZONTAL_POD_AUTOSCALERS,
+            hpa(),
+            ["web", "Deployment/web", "cpu: <unknown>/80%", "1", 5, 0, "60m"],
+        ),
+        (
+            resources.ROLE_BINDINGS,
+            of(
+                roleRef={"kind": "Role", "name": "r"},
+                subjects=[
+                    {"kind": "User", "name": "u"},
+                    {"kind": "ServiceAccount", "name": "a", "namespace": "n"},
+                ],
+            ),
+            ["web", "Role/r", "60m", "u", "", "n/a"],
+        ),
+        (
+            resources.STORAGE_CLASSES,
+            {
+                "metadata": meta(annotations={"storageclass.kubernetes.io/is-default-class": "true"}),
+                "provisioner": "p",
+            },
+            ["web (default)", "p", "Delete", "Immediate", False, "60m"],
+        ),
+        (resources.PRIORITY_CLASSES, of(value=7), ["web", 7, False, "60m", "PreemptLowerPriority"]),
+        (
+            resources.API_SERVICES,
+            of(spec={"service": {"name": "s", "namespace": "n"}}),
+            ["web", "n/s", "Unknown", "60m"],
+        ),
+        (
+            resources.CERTIFICATE_SIGNING_REQUESTS,
+            of(spec={"signerName": "s", "expirationSeconds": 3600}),
+            ["web", "60m", "s", "", "60m", "Pending"],
+        ),
+        (resources.ROLES, of(), ["web", "2026-01-02T11:00:00Z"]),
+        (resources.RESOURCE_CLAIMS, of(spec={}), ["web", "pending", "60m"]),
+    ],
+)
+def test_rows(resource: Resource, obj: Obj, expected: list[Any]) -> None:
+    assert list(row(resource, created(resource, obj)).values()) == expected
