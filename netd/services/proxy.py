@@ -1,0 +1,204 @@
+"""Watches Services and EndpointSlices and keeps Podium's nftables table up to date.
+
+Changes are collected while a transaction is on its way, so a burst becomes one transaction and a single
+change does not wait. A transaction that fails, or a table that somebody removed, is answered by writing the
+whole table again, in one transaction: there is no moment without rules, and established connections do not
+depend on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from podium.api.types import Obj
+from podium.api.types.meta import key_of
+from podium.client.informer import Informer
+from podium.netd import conntrack
+from podium.netd.config import NetConfig
+from podium.netd.hostports import HostPort
+from podium.netd.nft import Nft, NftError
+from podium.netd.services import base
+from podium.netd.services.plan import SERVICE_NAME, Plan, Planner
+from podium.netd.services.table import Table
+
+log = logging.getLogger(__name__)
+
+BY_SERVICE = "service"
+RETRY_SECONDS = 2.0
+# After so many services others get their turn on the event loop: a millisecond or two.
+PLANS_AT_A_TIME = 32
+
+
+def slices_by_service(slice_: Obj) -> list[str]:
+    """The indexer that the EndpointSlice informer needs, under the name BY_SERVICE."""
+    meta = slice_["metadata"]
+    service = (meta.get("labels") or {}).get(SERVICE_NAME)
+    return [f"{meta['namespace']}/{service}"] if service else []
+
+
+class ServiceProxy:
+    """One per node. `run` applies; everything else only notes what has to be done."""
+
+    def __init__(self, config: NetConfig, nft: Nft, services: Informer, slices: Informer) -> None:
+        self._config = config
+        self._nft = nft
+        self._services = services
+        self._slices = slices
+        self._planner = Planner(config.node_name, config.cluster_cidr)
+        self._table = Table(config)
+        self._plans: dict[str, Plan] = {}
+        self._dirty: set[str] = set()
+        self._host_ports: dict[str, tuple[HostPort, ...]] = {}
+        self._stale_table = True
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._stale_udp = _StaleUdp()
+        services.add_handler(self._service_changed)
+        slices.add_handler(self._slice_changed)
+
+    async def settled(self) -> None:
+        """Waits until the kernel has everything that is known by now; the first time, until all services that
+        were there at the start are served."""
+        await self._settled.wait()
+
+    def set_host_ports(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        if ports:
+            self._host_ports[uid] = ports
+        else:
+            self._host_ports.pop(uid, None)
+        self._mark(f"pod {uid}")
+
+    def rewrite(self) -> None:
+        """The table can no longer be relied on: somebody else touched it."""
+        self._stale_table = True
+        self._settled.clear()
+        self._wake.set()
+
+    async def install(self) -> None:
+        """Writes the table with what is known so far, so that masquerading and refusal work before the API
+        server answers. A table that an earlier daemon left is better than that and stays until all services
+        are known."""
+        if "dispatch" not in (await self._present())[0]:
+            await self._write_everything()
+
+    async def run(self) -> None:
+        """Applies until cancelled."""
+        await self._services.synced()
+        await self._slices.synced()
+        self._stale_table = True
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._apply()
+                if not self._wake.is_set():
+                    self._settled.set()
+            except (NftError, OSError) as error:
+                log.error("cannot write table %s: %s", self._config.table, error)
+                self._stale_table = True
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake.set)
+
+    def _service_changed(self, old: Obj | None, new: Obj | None) -> None:
+        changed = new or old
+        if changed is not None:
+            self._mark(key_of(changed))
+
+    def _slice_changed(self, old: Obj | None, new: Obj | None) -> None:
+        for changed in (old, new):
+            for key in slices_by_service(changed) if changed is not None else ():
+                self._mark(key)
+
+    def _mark(self, owner: str) -> None:
+        self._dirty.add(owner)
+        self._settled.clear()
+        self._wake.set()
+
+    def _plan(self, owner: str) -> Plan | None:
+        kind, _, uid = owner.partition(" ")
+        if uid:
+            ports = self._host_ports.get(uid)
+            return self._planner.host_ports(uid, ports) if ports else None
+        namespace, _, name = kind.partition("/")
+        service = self._services.get(name, namespace)
+        return self._planner.service(service, self._slices.by_index(BY_SERVICE, owner)) if service else None
+
+    async def _replan(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for count, owner in enumerate(dirty, 1):
+            if count % PLANS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            plan = self._plan(owner)
+            self._stale_udp.note(self._plans.get(owner) or Plan(), plan or Plan())
+            if plan is None:
+                self._plans.pop(owner, None)
+            else:
+                self._plans[owner] = plan
+            self._table.set(owner, plan)
+
+    async def _apply(self) -> None:
+        await self._replan()
+        if self._stale_table:
+            await self._write_everything()
+        else:
+            text = self._table.changes()
+            if text:
+                try:
+                    await self._nft.apply(text)
+                except NftError as error:
+                    log.warning("writing table %s anew: %s", self._config.table, error)
+                    await self._write_everything()
+        await self._stale_udp.forget()
+
+    async def _write_everything(self) -> None:
+        self._stale_table = False
+        chains, sets = await self._present()
+        try:
+            # Only this task changes the table, so the long text may be made in a thread.
+            await self._nft.apply(await asyncio.to_thread(self._table.everything, chains, sets))
+        except NftError as error:
+            # What is there was made by something else under our name, or by an older version of ours.
+            log.warning("replacing table %s: %s", self._config.table, error)
+            table = f"ip {self._config.table}"
+            remove = f"add table {table}\ndelete table {table}\n"
+            await self._nft.apply(remove + self._table.everything())
+
+    async def _present(self) -> tuple[list[str], list[str]]:
+        """Names of the chains and of the sets in the table, as the kernel has it."""
+        chains = await self._nft.query("list chains ip")
+        sets = await self._nft.query("list sets ip")
+        return self._names(chains, "chain"), self._names(sets, "set")
+
+    def _names(self, objects: list[Obj], kind: str) -> list[str]:
+        found = [entry[kind] for entry in objects if kind in entry]
+        return [entry["name"] for entry in found if entry["table"] == self._config.table]
+
+
+class _StaleUdp:
+    """What connection tracking has to forget about once the table is written."""
+
+    def __init__(self) -> None:
+        self._servers: set[tuple[str, int]] = set()
+        self._targets: set[tuple[str, int]] = set()
+        self._ports: set[int] = set()
+
+    def note(self, old: Plan, new: Plan) -> None:
+        self._servers |= old.udp - new.udp
+        if not new.udp:
+            return
+        for element in new.elements.keys() - old.elements.keys():
+            parts = element.key.split(" . ")
+            if element.set == base.SERVICES and parts[1] == "udp":
+                self._targets.add((parts[0], int(parts[2])))
+            elif element.set == base.NODE_PORTS and parts[0] == "udp":
+                self._ports.add(int(parts[1]))
+
+    async def forget(self) -> None:
+        servers, targets, ports = self._servers, self._targets, self._ports
+        if not (servers or targets or ports):
+            return
+        self._servers, self._targets, self._ports = set(), set(), set()
+        count = await asyncio.to_thread(conntrack.forget_udp, servers, targets, ports)
+        if count:
+            log.debug("forgot %d UDP flows to endpoints that are gone", count)
