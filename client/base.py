@@ -7,28 +7,16 @@ only).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from podium.api.types import Obj
 from podium.api.types.resources import Resource
+from podium.api.types.results import ObjList, WatchEvent
 
 PatchType = Literal["json", "merge", "strategic", "apply"]
 JsonPatch: TypeAlias = list[Obj]
 
-
-class ObjList(NamedTuple):
-    """A consistent list. Items carry apiVersion and kind and are read-only."""
-
-    items: list[Obj]
-    resource_version: str
-
-
-class WatchEvent(NamedTuple):
-    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK. `object` is read-only. An ERROR is raised, never
-    yielded."""
-
-    type: str
-    object: Obj
+__all__ = ["Client", "JsonPatch", "ObjList", "PatchType", "WatchEvent"]
 
 
 class Client(Protocol):

@@ -1,0 +1,202 @@
+"""The controller of ReplicaSets and, with another selector, of ReplicationControllers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError, unavailable
+from podium.api.types.meta import controller_of, deleting, key_of, namespace_of, split_key
+from podium.api.types.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource
+from podium.api.types.selectors import Selector, from_label_selector, from_map
+from podium.control.claims import Claimer
+from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.expectations import Expectations
+from podium.control.pods import (
+    BY_CONTROLLER,
+    by_controller,
+    controlled,
+    from_template,
+    is_active,
+    is_finished,
+    orphans,
+)
+from podium.control.replicas.ranking import victims
+from podium.control.replicas.status import calculate, next_check
+
+log = logging.getLogger(__name__)
+
+BURST = 500  # pods created or deleted in one go
+FIRST_BATCH = (
+    1  # creations tried before twice as many, and so on: a template that is refused costs one request
+)
+
+
+class Kind(NamedTuple):
+    """What differs between the two kinds."""
+
+    resource: Resource
+    component: str
+    selector: Callable[[Obj], Selector]
+    counts_terminating: bool
+
+
+REPLICA_SET = Kind(
+    REPLICA_SETS, "replicaset-controller", lambda obj: from_label_selector(obj["spec"].get("selector")), True
+)
+REPLICATION_CONTROLLER = Kind(
+    REPLICATION_CONTROLLERS,
+    "replication-controller",
+    lambda obj: from_map(obj["spec"].get("selector")),
+    False,
+)
+
+
+class ReplicaController(Controller):
+    """Keeps so many active pods per object as it asks for."""
+
+    workers = 5
+
+    def __init__(self, context: Context, kind: Kind = REPLICA_SET) -> None:
+        super().__init__(context)
+        self.kind = kind
+        self.name = kind.component
+        self.recorder = context.recorder(kind.component)
+        self.expectations = Expectations()
+        self._claimer = Claimer(context.client, kind.resource, PODS)
+        self.owners = self.watch(kind.resource, own_key, {BY_CONTROLLER: by_controller})
+        self.pods = self.watch(PODS, self._pod_changed, {BY_CONTROLLER: by_controller})
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
+        """Ticks off what was expected, and names the owners concerned: the pod's now, and the one it had."""
+        for pod in (old, new):
+            if pod is not None and (key := self._owner_key(pod)):
+                if old is None and not deleting(pod):
+                    self.expectations.created(key)
+                if new is None or deleting(pod):
+                    self.expectations.deleted(key, pod["metadata"]["uid"])
+                yield key
+        if new is not None and controller_of(new) is None and not deleting(new):
+            yield from self._adopters(new)
+
+    def _owner_key(self, pod: Obj) -> str:
+        owner = controller_of(pod)
+        if owner is None or owner["kind"] != self.kind.resource.kind:
+            return ""
+        return f"{namespace_of(pod)}/{owner['name']}"
+
+    def _adopters(self, pod: Obj) -> Iterable[str]:
+        labels = pod["metadata"].get("labels")
+        if not labels:
+            return
+        for owner in self.owners.list(namespace_of(pod)):
+            selector = self.kind.selector(owner)
+            if not selector.everything and selector.matches(labels):
+                yield key_of(owner)
+
+    async def reconcile(self, key: str) -> None:
+        namespace, name = split_key(key)
+        owner = self.owners.get(name, namespace)
+        if owner is None:
+            self.expectations.forget(key)
+            return
+        satisfied = self.expectations.satisfied(key)
+        mine = controlled(self.pods, owner)
+        candidates = [pod for pod in (*mine, *orphans(self.pods, namespace)) if is_active(pod)]
+        active = await self._claimer.claim(owner, self.kind.selector(owner), candidates)
+        failure: StatusError | None = None
+        if satisfied and not deleting(owner):
+            failure = await self._manage(key, owner, active)
+        terminating = sum(deleting(pod) and not is_finished(pod) for pod in mine)
+        await self._write_status(owner, active, terminating, failure)
+        if failure is not None:
+            raise failure
+        if wait := next_check(owner, active, self.context.now()):
+            self.queue.add_after(key, wait)
+
+    async def _manage(self, key: str, owner: Obj, active: Sequence[Obj]) -> StatusError | None:
+        """Creates what is missing or deletes what is too much; the first failure, if any."""
+        surplus = len(active) - owner["spec"].get("replicas", 1)
+        if surplus < 0:
+            return await self._create(key, owner, min(-surplus, BURST))
+        if surplus > 0:
+            chosen = victims(active, min(surplus, BURST), self._related(owner), self.context.now())
+            return await self._delete(key, owner, chosen)
+        return None
+
+    def _related(self, owner: Obj) -> list[Obj]:
+        """The pods of every object that has the same controller as `owner` (a Deployment's ReplicaSets), or
+        of `owner`."""
+        controller = controller_of(owner)
+        if controller is None:
+            return controlled(self.pods, owner)
+        siblings = self.owners.by_index(BY_CONTROLLER, controller["uid"])
+        return [pod for sibling in siblings for pod in controlled(self.pods, sibling)]
+
+    async def _create(self, key: str, owner: Obj, count: int) -> StatusError | None:
+        self.expectations.expect(key, creations=count)
+        pod = from_template(owner["spec"]["template"], owner)
+        made, batch = 0, min(FIRST_BATCH, count)
+        while made < count:
+            results = await asyncio.gather(*(self._create_one(owner, pod) for _ in range(batch)))
+            failures = [result for result in results if isinstance(result, StatusError)]
+            made += batch - len(failures)
+            if failures:
+                self.expectations.created(key, count - made)
+                return None if namespace_ends(failures[0]) else failures[0]
+            batch = min(2 * batch, count - made)
+        return None
+
+    async def _create_one(self, owner: Obj, pod: Obj) -> StatusError | None:
+        try:
+            made = await self.client.create(PODS, pod)
+        except StatusError as error:
+            if not namespace_ends(error):
+                self.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
+            return error
+        except ConnectionError as error:
+            return unavailable(str(error))
+        self.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}")
+        return None
+
+    async def _delete(self, key: str, owner: Obj, chosen: Sequence[Obj]) -> StatusError | None:
+        self.expectations.expect(key, deletions=(pod["metadata"]["uid"] for pod in chosen))
+        results = await asyncio.gather(*(self._delete_one(key, owner, pod) for pod in chosen))
+        return next((result for result in results if result is not None), None)
+
+    async def _delete_one(self, key: str, owner: Obj, pod: Obj) -> StatusError | None:
+        meta = pod["metadata"]
+        try:
+            await self.client.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
+        except StatusError as error:
+            self.expectations.deleted(key, meta["uid"])
+            if error.code in (404, 409):
+                return None
+            self.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
+            return error
+        except ConnectionError as error:
+            self.expectations.deleted(key, meta["uid"])
+            return unavailable(str(error))
+        self.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta['name']}")
+        return None
+
+    async def _write_status(
+        self, owner: Obj, active: Sequence[Obj], terminating: int, failure: StatusError | None
+    ) -> None:
+        status = calculate(
+            owner,
+            active,
+            terminating if self.kind.counts_terminating else None,
+            failure.message if failure else "",
+            self.context.now(),
+        )
+        if status == {"replicas": 0, **(owner.get("status") or {})}:
+            return
+        try:
+            await self.client.update(self.kind.resource, {**owner, "status": status}, subresource="status")
+        except StatusError as error:
+            if error.code != 404:
+                raise
