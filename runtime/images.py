@@ -1,0 +1,174 @@
+"""Images as pods see them: is one here, what does it say about its process, and if it is not here, get it.
+
+containerd's store is the truth; what an image says is kept in memory by digest, since it cannot change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podium.runtime import references
+from podium.runtime.archive import INDEXES, chain_ids, suits, unpack
+from podium.runtime.containerd import Containerd, ContainerdError, NotFound
+
+_NOT_YET = "server is not initialized yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that can be run. `id` is its configuration's digest; `digests` its names by digest, if it came
+    from a registry; `snapshot` the unpacked layers to start from ("" for an image without any)."""
+
+    name: str
+    id: str
+    digests: tuple[str, ...]
+    snapshot: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    user: str
+    stop_signal: str
+    volumes: tuple[str, ...]
+    size: int
+
+    @property
+    def status_id(self) -> str:
+        """What a container's status calls `imageID`."""
+        return self.digests[0] if self.digests else self.id
+
+
+class PullError(Exception):
+    """An image cannot be had. `reason` is a container's waiting reason, `str()` its message."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ImageStore:
+    """Images on this machine. Concurrent pulls of one image are one pull."""
+
+    def __init__(self, containerd: Containerd) -> None:
+        self._containerd = containerd
+        self._documents: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {}
+        self._pulling: dict[str, asyncio.Task[str]] = {}
+
+    async def find(self, name: str) -> Image | None:
+        """The image of that name, None when it is not here. Raises PullError for what is no name."""
+        reference = parse(name)
+        record = await self._containerd.images.get(str(reference))
+        if record is None and reference.digest:
+            record = await self._containerd.images.get(f"{reference.repository}@{reference.digest}")
+        if record is None:
+            return None
+        return await self._described(reference, record.target.digest, record.target.media_type)
+
+    async def pull(self, name: str, auth: Mapping[str, str] | None = None) -> Image:
+        """Gets the image from its registry. Raises PullError."""
+        full = str(parse(name))
+        task = self._pulling.get(full)
+        if task is None:
+            task = asyncio.create_task(self._pull(full, auth), name=f"pull {full}")
+            self._pulling[full] = task
+            task.add_done_callback(lambda _: self._pulling.pop(full, None))
+        try:
+            await asyncio.shield(task)
+        except ContainerdError as error:
+            raise PullError("ErrImagePull", error.rpc()) from error
+        image = await self.find(name)
+        if image is None:
+            raise PullError("ErrImagePull", f"{full} was pulled, but is gone again")
+        return image
+
+    async def _pull(self, full: str, auth: Mapping[str, str] | None) -> str:
+        """containerd's image service needs a moment after containerd has started."""
+        for _ in range(50):
+            try:
+                return await self._containerd.cri.pull(full, auth)
+            except ContainerdError as error:
+                if _NOT_YET not in str(error):
+                    raise
+            await asyncio.sleep(0.1)
+        raise ContainerdError(_NOT_YET)
+
+    async def _described(self, reference: references.Reference, digest: str, media_type: str) -> Image | None:
+        documents = self._documents.get(digest)
+        if documents is None:
+            try:
+                documents = await self._read(digest, media_type)
+            except NotFound:
+                return None
+            self._documents[digest] = documents
+        manifest, config, named = documents
+        image = _image(reference, manifest, config, await self._names(reference, digest, named))
+        if image.snapshot and not await self._containerd.snapshots.exists(image.snapshot):
+            async with self._containerd.leases.held() as lease:
+                await unpack(self._containerd, manifest, config["rootfs"]["diff_ids"], lease)
+        return image
+
+    async def _read(self, digest: str, media_type: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """Manifest, configuration and the latter's digest, through an index if there is one."""
+        document = json.loads(await self._containerd.content.read(digest))
+        while media_type in INDEXES:
+            child = next((each for each in document["manifests"] if suits(each.get("platform"))), None)
+            if child is None:
+                raise NotFound(f"{digest}: no manifest for this platform")
+            media_type = child["mediaType"]
+            document = json.loads(await self._containerd.content.read(child["digest"]))
+        config_digest = document["config"]["digest"]
+        return document, json.loads(await self._containerd.content.read(config_digest)), config_digest
+
+    async def _names(
+        self, reference: references.Reference, digest: str, config: str
+    ) -> tuple[str, tuple[str, ...]]:
+        """(id, names by digest): pulling leaves a record under the repository's name and the digest."""
+        by_digest = f"{reference.repository}@{digest}"
+        known = await self._containerd.images.get(by_digest)
+        return config, (by_digest,) if known is not None else ()
+
+    async def listed(self, limit: int) -> list[dict[str, Any]]:
+        """A Node's `status.images`: names and sizes, the largest first."""
+        images: list[dict[str, Any]] = [
+            {"names": [*image.repo_digests, *image.repo_tags], "sizeBytes": int(image.size)}
+            for image in await self._containerd.cri.list()
+        ]
+        return sorted(images, key=lambda image: image["sizeBytes"], reverse=True)[:limit]
+
+
+def parse(name: str) -> references.Reference:
+    """Raises PullError (InvalidImageName)."""
+    try:
+        return references.parse(name)
+    except references.InvalidName as error:
+        message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {error}'
+        raise PullError("InvalidImageName", message) from error
+
+
+def _image(
+    reference: references.Reference,
+    manifest: dict[str, Any],
+    config: dict[str, Any],
+    names: tuple[str, tuple[str, ...]],
+) -> Image:
+    process = config.get("config") or {}
+    chain = chain_ids(config.get("rootfs", {}).get("diff_ids") or [])
+    blobs = [manifest["config"], *manifest["layers"]]
+    return Image(
+        name=f"{reference.repository}:{reference.tag}" if reference.tag else str(reference),
+        id=names[0],
+        digests=names[1],
+        snapshot=chain[-1] if chain else "",
+        entrypoint=tuple(process.get("Entrypoint") or ()),
+        command=tuple(process.get("Cmd") or ()),
+        env=tuple(process.get("Env") or ()),
+        working_dir=process.get("WorkingDir") or "",
+        user=process.get("User") or "",
+        stop_signal=process.get("StopSignal") or "",
+        volumes=tuple(process.get("Volumes") or ()),
+        size=sum(blob["size"] for blob in blobs),
+    )

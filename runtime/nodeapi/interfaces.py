@@ -1,0 +1,68 @@
+"""What the node API asks of the daemon. The pods that run here are `podium.runtime.interfaces.NodePods`,
+their output is `podium.runtime.logs.Outputs`, their processes are containerd's
+(`podium.runtime.containerd.client.Containerd`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from podium.runtime.cgroups import Cgroups
+from podium.runtime.containerd.client import Containerd
+from podium.runtime.interfaces import NodePods
+from podium.runtime.logs import Outputs
+
+
+@dataclass(frozen=True)
+class NodeApiConfig:
+    """Where the node API listens and whom it trusts. Files are PEM. `run_dir` is for the FIFOs of execs."""
+
+    node_name: str
+    host: str
+    certificate: str
+    key: str
+    client_ca: str
+    port: int = 10250
+    run_dir: str = "/run/podium/exec"
+
+
+@dataclass(frozen=True)
+class Node:
+    """Everything a handler may need of the daemon."""
+
+    config: NodeApiConfig
+    pods: NodePods
+    outputs: Outputs
+    containerd: Containerd
+    cgroups: Cgroups
+
+
+class Stdin(NamedTuple):
+    """Input from the client; b"" when the client has closed its input and only listens from now on."""
+
+    data: bytes
+
+
+class Resize(NamedTuple):
+    """The client's terminal has this size now, in characters."""
+
+    width: int
+    height: int
+
+
+class Session(Protocol):
+    """One client of exec or attach, whatever the wire protocol. Both directions push back: `receive` is
+    called when there is room for input, `send` returns when the connection has taken the data."""
+
+    async def receive(self) -> Stdin | Resize | None:
+        """None when the client is gone."""
+        ...
+
+    async def send(self, stream: str, data: bytes) -> None:
+        """`stream` is stdout or stderr; what the client did not ask for is dropped. Raises ConnectionError
+        when the client is gone."""
+        ...
+
+    async def finish(self, status: dict[str, Any]) -> None:
+        """Tell the outcome (a metav1.Status) and close."""
+        ...

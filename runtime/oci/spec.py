@@ -1,0 +1,197 @@
+"""The runtime spec of one container. Source: opencontainers/runtime-spec config.md; what containerd's CRI
+puts into it for the same pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from podium.api.types import Obj
+from podium.runtime.images import Image
+from podium.runtime.oci import env as environments
+from podium.runtime.oci import mounts as tables
+from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
+from podium.runtime.oci.resources import linux_resources, oom_score_adj
+from podium.runtime.oci.security import Security, security
+from podium.runtime.oci.users import User
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Both must be set for containers to share a shim: containerd 1.6 and 1.7 read the first, older shims the
+# second.
+GROUP_ANNOTATIONS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
+
+
+@dataclass(frozen=True, slots=True)
+class PodPaths:
+    """Files and pinned namespaces that a pod's containers share. A namespace is "" where the pod uses the
+    host's."""
+
+    network: str
+    ipc: str
+    uts: str
+    pid: str
+    shm: str
+    hosts: str
+    resolv_conf: str
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInput:
+    """Everything a spec is made from. `sources` maps mount paths to (path on this machine, read-only);
+    `devices` are OCI `linux.devices`."""
+
+    pod: Obj
+    container: Obj
+    image: Image
+    env: Mapping[str, str]
+    user: User
+    paths: PodPaths
+    cgroup: str
+    sources: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    termination_log: str = ""
+    hostname: str = ""
+    devices: tuple[Obj, ...] = ()
+    available: frozenset[str] = frozenset()
+    memory_capacity: int = 0
+    oom_floor: int = -1000
+    cgroup_v2: bool = True
+
+
+def build(given: ContainerInput) -> Obj:
+    """Raises ConfigError where the pod asks for what cannot be."""
+    limits = security(given.pod, given.container, given.available)
+    mounts = _mounts(given, limits)
+    spec: Obj = {
+        "ociVersion": "1.0.2",
+        "process": _process(given, limits),
+        "root": {"path": "rootfs", "readonly": _read_only(given.container)},
+        "mounts": mounts,
+        "annotations": _annotations(given),
+        "linux": _linux(given, limits),
+    }
+    if propagation := tables.propagation_of(mounts):
+        spec["linux"]["rootfsPropagation"] = propagation
+    return spec
+
+
+def _read_only(container: Obj) -> bool:
+    return bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem"))
+
+
+def _annotations(given: ContainerInput) -> dict[str, str]:
+    uid = given.pod["metadata"]["uid"]
+    return dict.fromkeys(GROUP_ANNOTATIONS, uid)
+
+
+def arguments(container: Obj, image: Image, env: Mapping[str, str]) -> list[str]:
+    """The command line: the pod's words before the image's; a command of the pod's silences the image's
+    arguments."""
+    command = [environments.expand(word, env.get) for word in container.get("command") or ()]
+    rest = [environments.expand(word, env.get) for word in container.get("args") or ()]
+    if not command:
+        command = list(image.entrypoint)
+        rest = rest or list(image.command)
+    line = [*command, *rest]
+    if not line:
+        raise ConfigError("no command specified", CREATE_ERROR)
+    return line
+
+
+def process_env(given: ContainerInput) -> list[str]:
+    """The image's variables overlaid with the pod's."""
+    made = {"PATH": DEFAULT_PATH}
+    if given.hostname:
+        made["HOSTNAME"] = given.hostname
+    if given.container.get("tty"):
+        made["TERM"] = "xterm"
+    for pair in given.image.env:
+        name, _, value = pair.partition("=")
+        made[name] = value
+    made.update(given.env)
+    return [f"{name}={value}" for name, value in made.items()]
+
+
+def _process(given: ContainerInput, limits: Security) -> Obj:
+    user: Obj = {"uid": given.user.uid, "gid": given.user.gid}
+    if given.user.groups:
+        user["additionalGids"] = list(given.user.groups)
+    return {
+        "terminal": bool(given.container.get("tty")),
+        "user": user,
+        "args": arguments(given.container, given.image, given.env),
+        "env": process_env(given),
+        "cwd": given.container.get("workingDir") or given.image.working_dir or "/",
+        "capabilities": limits.capabilities,
+        "noNewPrivileges": limits.no_new_privileges,
+        "oomScoreAdj": oom_score_adj(
+            given.pod, given.container, given.memory_capacity, floor=given.oom_floor
+        ),
+    }
+
+
+def _mounts(given: ContainerInput, limits: Security) -> list[Obj]:
+    own = tables.volume_mounts(given.container, given.sources)
+    taken = {mount["destination"].rstrip("/") for mount in own}
+    access = "ro" if _read_only(given.container) else "rw"
+    shared = [
+        (given.paths.hosts, "/etc/hosts", "rw"),
+        (given.paths.resolv_conf, "/etc/resolv.conf", access),
+        (given.paths.hostname, "/etc/hostname", access),
+        (given.paths.shm, "/dev/shm", "rw"),
+        (given.termination_log, given.container.get("terminationMessagePath", "/dev/termination-log"), "rw"),
+    ]
+    return [
+        *tables.system_mounts(privileged=limits.privileged),
+        *(
+            tables.bind(source, target, "rprivate", mode)
+            for source, target, mode in shared
+            if source and target and target.rstrip("/") not in taken
+        ),
+        *own,
+    ]
+
+
+def _linux(given: ContainerInput, limits: Security) -> Obj:
+    resources = linux_resources(given.container)
+    resources["devices"] = _device_rules(given, limits)
+    linux: Obj = {
+        "resources": resources,
+        "cgroupsPath": given.cgroup,
+        "namespaces": _namespaces(given, limits),
+        "maskedPaths": list(limits.masked),
+        "readonlyPaths": list(limits.readonly),
+    }
+    if given.devices:
+        linux["devices"] = list(given.devices)
+    if limits.seccomp:
+        linux["seccomp"] = limits.seccomp
+    asked = (given.pod["spec"].get("securityContext") or {}).get("sysctls") or ()
+    if asked:
+        linux["sysctl"] = {each["name"]: each["value"] for each in asked}
+    return linux
+
+
+def _device_rules(given: ContainerInput, limits: Security) -> list[Obj]:
+    if limits.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    allowed = [
+        {"allow": True, "type": each["type"], "major": each["major"], "minor": each["minor"], "access": "rwm"}
+        for each in given.devices
+    ]
+    return [{"allow": False, "access": "rwm"}, *allowed]
+
+
+def _namespaces(given: ContainerInput, limits: Security) -> list[Obj]:
+    """Pinned namespaces are joined by path; a missing entry means the host's."""
+    made: list[Obj] = [{"type": "mount"}]
+    pinned = (("network", given.paths.network), ("ipc", given.paths.ipc), ("uts", given.paths.uts))
+    made += [{"type": kind, "path": path} for kind, path in pinned if path]
+    if given.paths.pid:
+        made.append({"type": "pid", "path": given.paths.pid})
+    elif not given.pod["spec"].get("hostPID"):
+        made.append({"type": "pid"})
+    if given.cgroup_v2 and not limits.privileged:
+        made.append({"type": "cgroup"})
+    return made

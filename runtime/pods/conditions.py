@@ -1,0 +1,108 @@
+"""The conditions of a pod that the node writes. Source: the kubelet's status/generate.go, for when and in
+which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from podium.api.types import Obj
+from podium.runtime.pods import rules
+
+OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+_TERMINAL_REASONS = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
+
+
+def conditions(
+    pod: Obj, statuses: Mapping[str, Obj], *, phase: str, sandbox: bool, old: Sequence[Obj], now: str
+) -> list[Obj]:
+    """All conditions: those of others as they are, then ours. A transition time changes only with the
+    status."""
+    kept = [each for each in old if each["type"] not in OWNED]
+    containers_ready = _containers_ready(pod, statuses, phase)
+    made = [
+        {"type": "PodReadyToStartContainers", "status": "True" if sandbox else "False"},
+        {"type": "Initialized", **_initialized(pod, statuses, phase)},
+        {"type": "Ready", **_ready(pod, containers_ready, kept)},
+        {"type": "ContainersReady", **containers_ready},
+        {"type": "PodScheduled", "status": "True"},
+    ]
+    generation = pod["metadata"].get("generation", 0)
+    before = {each["type"]: each for each in old}
+    return [*kept, *(_dated(each, before.get(each["type"]), generation, now) for each in made)]
+
+
+def _dated(condition: Obj, before: Obj | None, generation: int, now: str) -> Obj:
+    same = before is not None and before.get("status") == condition["status"]
+    made = {**condition, "lastProbeTime": None}
+    made["lastTransitionTime"] = before["lastTransitionTime"] if same and before else now
+    if generation:
+        made["observedGeneration"] = generation
+    return made
+
+
+def _containers_ready(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> Obj:
+    if phase in _TERMINAL_REASONS:
+        return {"status": "False", "reason": _TERMINAL_REASONS[phase]}
+    counted = [each["name"] for each in rules.init_containers(pod) if rules.is_sidecar(each)]
+    counted += [each["name"] for each in rules.app_containers(pod)]
+    unknown = [name for name in counted if name not in statuses]
+    unready = [name for name in counted if name in statuses and not statuses[name].get("ready")]
+    return _verdict(unknown, unready, "unready", "ContainersNotReady")
+
+
+def _verdict(unknown: list[str], lacking: list[str], word: str, reason: str) -> Obj:
+    messages = []
+    if unknown:
+        messages.append(f"containers with unknown status: {_listed(unknown)}")
+    if lacking:
+        messages.append(f"containers with {word} status: {_listed(lacking)}")
+    if messages:
+        return {"status": "False", "reason": reason, "message": ", ".join(messages)}
+    return {"status": "True"}
+
+
+def _listed(names: Iterable[str]) -> str:
+    """As Go prints a slice."""
+    return f"[{' '.join(names)}]"
+
+
+def _ready(pod: Obj, containers_ready: Obj, others: Sequence[Obj]) -> Obj:
+    if containers_ready["status"] != "True":
+        return containers_ready
+    known = {each["type"]: each for each in others}
+    messages = []
+    for gate in pod["spec"].get("readinessGates") or ():
+        kind = gate["conditionType"]
+        if kind not in known:
+            messages.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif known[kind]["status"] != "True":
+            status = known[kind]["status"]
+            messages.append(f'the status of pod readiness gate "{kind}" is not "True", but {status}')
+    if messages:
+        return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(messages)}
+    return {"status": "True"}
+
+
+def _initialized(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> Obj:
+    init = rules.init_containers(pod)
+    unknown = [each["name"] for each in init if each["name"] not in statuses]
+    if phase == "Succeeded" and not unknown:
+        return {"status": "True", "reason": "PodCompleted"}
+    if any(_has_started(statuses.get(each["name"])) for each in rules.app_containers(pod)):
+        return {"status": "True"}
+    incomplete = [
+        each["name"]
+        for each in init
+        if each["name"] in statuses
+        and not statuses[each["name"]].get("started" if rules.is_sidecar(each) else "ready")
+    ]
+    return _verdict(unknown, incomplete, "incomplete", "ContainersNotInitialized")
+
+
+def _has_started(status: Obj | None) -> bool:
+    """Whether a container runs, has run, or has been running."""
+    if status is None:
+        return False
+    state, last = status.get("state") or {}, status.get("lastState") or {}
+    return bool(status.get("started")) or "running" in state or "terminated" in state or "terminated" in last

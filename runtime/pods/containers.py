@@ -1,0 +1,322 @@
+"""Containers on containerd: made, started, ended, removed. It does what it is told for one attempt and knows
+nothing of when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from podium.api.types import Obj
+from podium.runtime import devices
+from podium.runtime.cgroups import Cgroups
+from podium.runtime.commands import Commands
+from podium.runtime.config import Layout
+from podium.runtime.containerd import Containerd, ContainerdError, NotFound
+from podium.runtime.containerd.errors import Conflict
+from podium.runtime.containerd.tasks import Exit
+from podium.runtime.images import Image
+from podium.runtime.interfaces import MountedVolume
+from podium.runtime.logs import FifoSet, LogOptions, Outputs, read_logs
+from podium.runtime.machine import Machine
+from podium.runtime.oci import ContainerInput, PodPaths, build
+from podium.runtime.oci.users import Accounts, read_accounts, resolve
+from podium.runtime.pods import records, rules
+from podium.runtime.pods.model import Attempt
+from podium.runtime.protos.types_pb2 import Mount
+
+log = logging.getLogger(__name__)
+
+MESSAGE_LIMIT = 4096
+LOG_MESSAGE_LIMIT, LOG_MESSAGE_LINES = 2048, 80
+
+CANNOT_START = 128
+"""The exit code of a container whose process could not even be started."""
+
+
+class StartError(Exception):
+    """The process could not be started: no such command, and the like. `str()` is the runtime's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One attempt to be made, with everything it needs to know of its pod. `sources` gives, by mount path,
+    what to mount there and whether it is read-only by itself."""
+
+    pod: Obj
+    container: Obj
+    image: Image
+    env: Mapping[str, str]
+    paths: PodPaths
+    hostname: str
+    sandbox: str
+    number: int
+    backoff: int
+    sources: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    volumes: Mapping[str, MountedVolume] = field(default_factory=dict)
+
+
+class Containers:
+    """The containers of one node."""
+
+    def __init__(
+        self,
+        containerd: Containerd,
+        layout: Layout,
+        cgroups: Cgroups,
+        outputs: Outputs,
+        machine: Machine,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.containerd = containerd
+        self.layout = layout
+        self.cgroups = cgroups
+        self.outputs = outputs
+        self.commands = Commands(containerd, layout.run_dir / "exec")
+        self._machine = machine
+        self._now = now
+
+    async def make(self, wanted: Wanted) -> Attempt:
+        """Makes the record and root file system of an attempt, ready to be started. Raises ConfigError,
+        ContainerdError, OSError; then nothing is left behind."""
+        attempt = Attempt(
+            id=secrets.token_hex(32),
+            name=wanted.container["name"],
+            number=wanted.number,
+            created_at=self._now(),
+            backoff=wanted.backoff,
+            sandbox=wanted.sandbox,
+            spec_hash=rules.spec_hash(wanted.container),
+            image=wanted.image.name,
+            image_id=wanted.image.status_id,
+            stop_signal=wanted.image.stop_signal,
+        )
+        async with self.containerd.leases.held() as lease:
+            return await self._make(wanted, attempt, lease)
+
+    async def _make(self, wanted: Wanted, attempt: Attempt, lease: str) -> Attempt:
+        containerd = self.containerd
+        mounts = await containerd.snapshots.prepare(attempt.id, wanted.image.snapshot, lease=lease)
+        try:
+            given, attempt = await asyncio.to_thread(self._described, wanted, attempt, mounts)
+            await containerd.containers.create(
+                attempt.id,
+                image=wanted.image.name,
+                spec=build(given),
+                snapshotter=containerd.snapshots.snapshotter,
+                snapshot=attempt.id,
+                labels=records.labels(wanted.pod, wanted.container, attempt),
+                lease=lease,
+            )
+        except BaseException:
+            await asyncio.shield(asyncio.ensure_future(containerd.snapshots.remove(attempt.id)))
+            raise
+        return attempt
+
+    def _described(
+        self, wanted: Wanted, attempt: Attempt, mounts: Sequence[Mount]
+    ) -> tuple[ContainerInput, Attempt]:
+        """The files of an attempt, and what its spec is made from. Blocks briefly."""
+        pod, container = wanted.pod, wanted.container
+        meta = pod["metadata"]
+        self.cgroups.ensure(pod)
+        accounts = read_accounts(_layers(mounts)) if mounts else Accounts()
+        user = resolve(pod, container, wanted.image.user, accounts)
+        termination = self.layout.termination_log(meta["uid"], attempt.name, attempt.number)
+        termination.parent.mkdir(parents=True, exist_ok=True)
+        termination.touch(0o666)
+        termination.chmod(0o666)
+        logs = self.log_path(pod, attempt)
+        os.makedirs(os.path.dirname(logs), 0o755, exist_ok=True)
+        self.fifos(pod, container, attempt).make()
+        given = ContainerInput(
+            pod=pod,
+            container=container,
+            image=wanted.image,
+            env=wanted.env,
+            user=user,
+            paths=wanted.paths,
+            cgroup=self.cgroups.container(pod, attempt.id),
+            sources=wanted.sources,
+            termination_log=str(termination),
+            hostname=wanted.hostname,
+            devices=devices.of(container, wanted.volumes),
+            available=self._machine.capabilities,
+            memory_capacity=self._machine.memory,
+            oom_floor=self._machine.oom_floor,
+            cgroup_v2=self.cgroups.unified,
+        )
+        return given, replace(attempt, user=user)
+
+    def fifos(self, pod: Obj, container: Obj, attempt: Attempt) -> FifoSet:
+        folder = self.layout.fifos(pod["metadata"]["uid"], attempt.id)
+        return FifoSet.within(str(folder), stdin=bool(container.get("stdin")), tty=bool(container.get("tty")))
+
+    def log_path(self, pod: Obj, attempt: Attempt) -> str:
+        meta = pod["metadata"]
+        path = self.layout.log(
+            meta.get("namespace", ""), meta["name"], meta["uid"], attempt.name, attempt.number
+        )
+        return str(path)
+
+    async def start(self, pod: Obj, container: Obj, attempt: Attempt) -> Attempt:
+        """Runs a container that was just made. Raises StartError."""
+        fifos = self.fifos(pod, container, attempt)
+        tasks = self.containerd.tasks
+        try:
+            await self.collect(pod, container, attempt)
+            mounts = await self.containerd.snapshots.mounts(attempt.id)
+            pid = await tasks.create(
+                attempt.id,
+                rootfs=mounts,
+                stdin=fifos.stdin,
+                stdout=fifos.stdout,
+                stderr=fifos.stderr,
+                terminal=bool(container.get("tty")),
+            )
+        except (ContainerdError, OSError) as error:
+            raise StartError(f"failed to create containerd task: {error}") from error
+        try:
+            await tasks.start(attempt.id)
+        except ContainerdError as error:
+            raise StartError(f'failed to start containerd task "{attempt.id}": {error}') from error
+        self._link_log(pod, attempt)
+        return attempt.running(pid, self._now())
+
+    def _link_log(self, pod: Obj, attempt: Attempt) -> None:
+        """The place where many log shippers look: containers/POD_NAMESPACE_CONTAINER-ID.log beside pods/."""
+        link = self._log_link(pod, attempt)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(self.log_path(pod, attempt))
+
+    def _log_link(self, pod: Obj, attempt: Attempt) -> Path:
+        meta = pod["metadata"]
+        name = f"{meta['name']}_{meta.get('namespace', '')}_{attempt.name}-{attempt.id}.log"
+        return self.layout.log_dir.parent / "containers" / name
+
+    async def collect(self, pod: Obj, container: Obj, attempt: Attempt) -> None:
+        """Begins to move the container's output, or goes on with it after a restart of the daemon."""
+        fifos = self.fifos(pod, container, attempt)
+        await self.outputs.open(
+            attempt.id,
+            self.log_path(pod, attempt),
+            stdout=fifos.stdout,
+            stderr=fifos.stderr,
+            terminal=bool(container.get("tty")),
+        )
+
+    async def failed(self, pod: Obj, container: Obj, attempt: Attempt, message: str) -> Attempt:
+        """The record of an attempt whose process could not be started."""
+        ended = replace(attempt, started_at=attempt.started_at).exited(
+            CANNOT_START, self._now(), "StartError", message
+        )
+        await self._let_go(pod, container, ended)
+        return ended
+
+    async def ended(self, pod: Obj, container: Obj, attempt: Attempt, end: Exit) -> Attempt:
+        """The record of an attempt whose process has ended: why, and what it had to say. Its task is
+        forgotten."""
+        await self.outputs.close(attempt.id)
+        killed = await asyncio.to_thread(self.cgroups.oom_kills, self.cgroups.container(pod, attempt.id))
+        reason = "Completed" if end.code == 0 else "OOMKilled" if killed else "Error"
+        message = await self._last_words(pod, container, attempt, end.code)
+        ended = attempt.exited(end.code, end.at, reason, message)
+        await self._let_go(pod, container, ended)
+        return ended
+
+    async def _let_go(self, pod: Obj, container: Obj, ended: Attempt) -> None:
+        """Writes down how it ended first, so that a daemon that dies in between finds it."""
+        await self.outputs.close(ended.id)
+        self.commands.forget(ended.id)
+        try:
+            await self.remember(ended)
+        except NotFound:
+            return
+        await self._delete_task(ended.id)
+        self.fifos(pod, container, ended).remove()
+
+    async def _delete_task(self, container_id: str) -> None:
+        """Also where a process runs that is not wanted: after a start that was not answered in time."""
+        tasks = self.containerd.tasks
+        try:
+            await tasks.delete(container_id)
+        except Conflict:
+            if await tasks.kill(container_id, signal.SIGKILL, everyone=True):
+                await tasks.wait(container_id)
+            await tasks.delete(container_id)
+        except ContainerdError as error:
+            log.warning("cannot delete the task of container %s: %s", container_id, error)
+
+    async def remember(self, attempt: Attempt) -> None:
+        """Keeps with the record how the attempt goes on."""
+        await self.containerd.containers.set_extension(
+            attempt.id, records.PROGRESS, records.progress(attempt)
+        )
+
+    async def _last_words(self, pod: Obj, container: Obj, attempt: Attempt, code: int) -> str:
+        """The termination message: what the container wrote to its file, or the end of its log."""
+        path = self.layout.termination_log(pod["metadata"]["uid"], attempt.name, attempt.number)
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - MESSAGE_LIMIT))
+                text = file.read(MESSAGE_LIMIT).decode(errors="replace")
+        except FileNotFoundError:
+            text = ""
+        if text or code == 0 or container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return text
+        options = LogOptions(tail=LOG_MESSAGE_LINES)
+        try:
+            pieces = [piece async for piece in read_logs(self.log_path(pod, attempt), options)]
+        except FileNotFoundError:
+            return ""
+        return b"".join(pieces)[-LOG_MESSAGE_LIMIT:].decode(errors="replace")
+
+    async def signal(self, pod: Obj, attempt: Attempt, number: int) -> bool:
+        """Sends a signal to the container's first process; False when it has none any more. SIGKILL reaches
+        all processes where the first one's end does not end the others."""
+        spec = pod["spec"]
+        shared = bool(spec.get("shareProcessNamespace") or spec.get("hostPID"))
+        everyone = shared and number == signal.SIGKILL
+        return await self.containerd.tasks.kill(attempt.id, number, everyone=everyone)
+
+    async def remove(self, pod: Obj, attempt: Attempt) -> None:
+        """Removes everything of an ended attempt but what its pod's folder holds. Idempotent."""
+        await self._delete_task(attempt.id)
+        await self.containerd.containers.delete(attempt.id)
+        await self.containerd.snapshots.remove(attempt.id)
+        log_path = self.log_path(pod, attempt)
+        self._log_link(pod, attempt).unlink(missing_ok=True)
+        await asyncio.to_thread(_remove_log, log_path)
+
+
+def _layers(mounts: Sequence[Mount]) -> list[str]:
+    """The directories of a root file system, the topmost first."""
+    found: list[str] = []
+    for mount in mounts:
+        if mount.type == "bind":
+            found.append(mount.source)
+        for option in mount.options:
+            name, _, value = option.partition("=")
+            if name in ("upperdir", "lowerdir"):
+                found += [value] if name == "upperdir" else value.split(":")
+    return found
+
+
+def _remove_log(path: str) -> None:
+    """The log and its rotated parts."""
+    folder, name = os.path.split(path)
+    try:
+        entries = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry == name or entry.startswith(f"{name}."):
+            os.unlink(os.path.join(folder, entry))

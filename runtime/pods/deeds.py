@@ -1,0 +1,271 @@
+"""The doing of what was decided. Each deed changes what is known when it is done, or notes the trouble it
+met."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError
+from podium.api.types.resources import PODS
+from podium.runtime.archive import ArchiveError
+from podium.runtime.containerd import ContainerdError
+from podium.runtime.images import Image, PullError
+from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
+from podium.runtime.pods import rules, sources
+from podium.runtime.pods.containers import StartError, Wanted
+from podium.runtime.pods.model import (
+    Action,
+    Attempt,
+    EnsureImage,
+    Finish,
+    KillContainer,
+    MountVolumes,
+    RemoveContainer,
+    SetUpSandbox,
+    StartContainer,
+    TearDown,
+    Trouble,
+)
+from podium.storage.errors import VolumeError
+
+if TYPE_CHECKING:
+    from podium.runtime.pods.worker import PodWorker
+
+log = logging.getLogger(__name__)
+
+
+async def perform(worker: PodWorker, action: Action) -> None:
+    """Does one action of a plan."""
+    deeds: dict[type[Action], Callable[..., Awaitable[None]]] = {
+        SetUpSandbox: _set_up_sandbox,
+        MountVolumes: _mount_volumes,
+        EnsureImage: _ensure_image,
+        StartContainer: _start_container,
+        KillContainer: _kill_container,
+        RemoveContainer: _remove_container,
+        TearDown: _tear_down,
+        Finish: _finish,
+    }
+    await deeds[type(action)](worker, action)
+
+
+def _trouble(
+    worker: PodWorker, before: Trouble | None, reason: str, message: str, *, first: float, most: float
+) -> Trouble:
+    """Trouble met now; met again, twice the delay."""
+    now = worker.node.now()
+    delay = first if before is None else min(before.delay * 2, most)
+    return Trouble(reason, message, now, now + timedelta(seconds=delay), delay)
+
+
+async def _set_up_sandbox(worker: PodWorker, _: SetUpSandbox) -> None:
+    node, pod, observed = worker.node, worker.pod, worker.observed
+    try:
+        name = await asyncio.to_thread(node.sandboxes.prepare, pod)
+        if pod["spec"].get("hostNetwork"):
+            ips = [node.host_ip]
+        else:
+            ips = await node.network.setup(pod, str(node.sandboxes.layout.netns(worker.uid)))
+        await asyncio.to_thread(node.sandboxes.connect, pod, ips)
+    except Exception as error:
+        log.warning("cannot set up pod %s", rules.full_name(pod), exc_info=True)
+        message = f"Failed to create pod sandbox: {error}"
+        node.tell(pod, "Warning", "FailedCreatePodSandBox", message)
+        before = observed.sandbox_trouble
+        observed.sandbox_trouble = _trouble(
+            worker, before, "FailedCreatePodSandBox", message, first=1, most=60
+        )
+        return
+    observed.sandbox, observed.ips, observed.sandbox_trouble = name, tuple(ips), None
+    observed.torn_down = observed.cleaned = False
+
+
+async def _mount_volumes(worker: PodWorker, _: MountVolumes) -> None:
+    observed = worker.observed
+    try:
+        worker.volumes = dict(await worker.node.volumes.mount(worker.pod))
+    except VolumeError as error:
+        worker.node.tell(worker.pod, "Warning", error.reason, error.message)
+        before = observed.volume_trouble
+        observed.volume_trouble = _trouble(worker, before, error.reason, error.message, first=0.5, most=122)
+        return
+    observed.volumes, observed.volume_trouble = True, None
+
+
+async def _ensure_image(worker: PodWorker, action: EnsureImage) -> None:
+    observed = worker.observed
+    container = rules.container_named(worker.pod, action.name)
+    if container is None:
+        return
+    try:
+        observed.images[action.name] = await _image(worker, container)
+    except (ContainerdError, ArchiveError) as error:
+        message = f'Failed to inspect image "{container.get("image", "")}": {error}'
+        worker.node.tell(worker.pod, "Warning", "InspectFailed", message, action.name)
+        before = observed.troubles.get(action.name)
+        trouble = _trouble(worker, before, "ImageInspectError", message, first=2, most=60)
+        observed.troubles[action.name] = trouble
+    except PullError as error:
+        before = observed.troubles.get(action.name)
+        before = before if before and before.reason == error.reason else None
+        observed.troubles[action.name] = _trouble(
+            worker, before, error.reason, str(error), first=10, most=300
+        )
+        worker.node.tell(worker.pod, "Warning", "Failed", f"Error: {error.reason}", action.name)
+    else:
+        observed.troubles.pop(action.name, None)
+
+
+async def _image(worker: PodWorker, container: Obj) -> Image:
+    """The image, from here or from its registry. Raises PullError."""
+    node, pod, name = worker.node, worker.pod, container["name"]
+    wanted = container.get("image", "")
+    policy = container.get("imagePullPolicy", "IfNotPresent")
+    try:
+        found = None if policy == "Always" else await node.images.find(wanted)
+    except PullError as error:
+        node.tell(pod, "Warning", "InspectFailed", str(error), name)
+        raise
+    if found is not None:
+        message = f'Container image "{wanted}" already present on machine and can be accessed by the pod'
+        node.tell(pod, "Normal", "Pulled", message, name)
+        return found
+    if policy == "Never":
+        message = f'Container image "{wanted}" is not present with pull policy of Never'
+        node.tell(pod, "Warning", "ErrImageNeverPull", message, name)
+        raise PullError("ErrImageNeverPull", message)
+    return await _pull(worker, wanted, name)
+
+
+async def _pull(worker: PodWorker, wanted: str, name: str) -> Image:
+    node, pod = worker.node, worker.pod
+    node.tell(pod, "Normal", "Pulling", f'Pulling image "{wanted}"', name)
+    began = node.now()
+    try:
+        auth = await sources.credentials(node.client, pod, wanted)
+        image = await node.images.pull(wanted, auth)
+    except PullError as error:
+        node.tell(pod, "Warning", "Failed", f'Failed to pull image "{wanted}": {error}', name)
+        raise
+    except (StatusError, ConnectionError) as error:
+        raise PullError("ErrImagePull", f"cannot read the pull secrets: {error}") from error
+    took = f"{(node.now() - began).total_seconds():.3f}s"
+    message = f'Successfully pulled image "{wanted}" in {took} ({took} including waiting). '
+    node.tell(pod, "Normal", "Pulled", f"{message}Image size: {image.size} bytes.", name)
+    return image
+
+
+async def _start_container(worker: PodWorker, action: StartContainer) -> None:
+    container = rules.container_named(worker.pod, action.name)
+    if container is None:
+        return
+    try:
+        await _start(worker, container, action)
+    except (ConfigError, VolumeError) as error:
+        _not_made(worker, action.name, error.reason, str(error))
+    except (ContainerdError, OSError, StatusError) as error:
+        reason = "CreateContainerConfigError" if isinstance(error, StatusError) else CREATE_ERROR
+        _not_made(worker, action.name, reason, str(error))
+
+
+def _not_made(worker: PodWorker, name: str, reason: str, message: str) -> None:
+    observed = worker.observed
+    worker.node.tell(worker.pod, "Warning", "Failed", f"Error: {message}", name)
+    before = observed.troubles.get(name)
+    observed.troubles[name] = _trouble(worker, before, reason, message, first=2, most=10)
+
+
+async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> None:
+    node, pod, observed = worker.node, worker.pod, worker.observed
+    env = await sources.container_env(node, pod, container, observed.ips)
+    wanted = Wanted(
+        pod=pod,
+        container=container,
+        image=observed.images[action.name],
+        env=env,
+        paths=node.sandboxes.paths(pod),
+        hostname=node.sandboxes.hostname(pod),
+        sandbox=observed.sandbox,
+        number=action.number,
+        backoff=action.backoff,
+        sources=await sources.mount_sources(node, pod, container, worker.volumes, env),
+        volumes=worker.volumes,
+    )
+    async with node.creating:
+        attempt = await node.containers.make(wanted)
+        observed.put(attempt)
+        node.tell(pod, "Normal", "Created", "Container created", action.name)
+        try:
+            running = await node.containers.start(pod, container, attempt)
+        except StartError as error:
+            await _not_started(worker, container, attempt, str(error))
+            return
+    observed.put(running)
+    observed.troubles.pop(action.name, None)
+    observed.images.pop(action.name, None)
+    node.tell(pod, "Normal", "Started", "Container started", action.name)
+    worker.attendance.began(container, running)
+
+
+async def _not_started(worker: PodWorker, container: Obj, attempt: Attempt, message: str) -> None:
+    """An attempt without a process is one that has ended: it counts, and the next waits for the back-off."""
+    node, observed = worker.node, worker.observed
+    ended = await node.containers.failed(worker.pod, container, attempt, message)
+    observed.put(ended)
+    observed.images.pop(attempt.name, None)
+    now = node.now()
+    retry = max(rules.restart_at(ended), now)
+    observed.troubles[attempt.name] = Trouble("RunContainerError", message, now, retry)
+    node.tell(worker.pod, "Warning", "Failed", f"Error: {message}", attempt.name)
+
+
+async def _kill_container(worker: PodWorker, action: KillContainer) -> None:
+    await worker.attendance.kill(action)
+
+
+async def _remove_container(worker: PodWorker, action: RemoveContainer) -> None:
+    attempt = worker.observed.find(action.id)
+    if attempt is not None:
+        await worker.node.containers.remove(worker.pod, attempt)
+        worker.observed.attempts[action.name].remove(attempt)
+
+
+async def _tear_down(worker: PodWorker, action: TearDown) -> None:
+    node, pod, observed = worker.node, worker.pod, worker.observed
+    worker.attendance.stop()
+    if not observed.torn_down:
+        await asyncio.gather(node.volumes.unmount(worker.uid), _disconnect(worker))
+        await asyncio.to_thread(node.sandboxes.release, worker.uid)
+        await asyncio.to_thread(node.containers.cgroups.remove, worker.uid)
+        observed.sandbox, observed.volumes = "", False
+    if action.everything:
+        known = [each for attempts in observed.attempts.values() for each in attempts]
+        await asyncio.gather(*(node.containers.remove(pod, each) for each in known))
+        await asyncio.to_thread(node.sandboxes.remove_files, pod)
+        observed.cleaned = True
+    observed.torn_down = True
+
+
+async def _disconnect(worker: PodWorker) -> None:
+    if not worker.pod["spec"].get("hostNetwork"):
+        netns = worker.node.sandboxes.layout.netns(worker.uid)
+        await worker.node.network.teardown(worker.uid, str(netns))
+
+
+async def _finish(worker: PodWorker, _: Finish) -> None:
+    """The API server is told how the pod ended before it is told to forget it."""
+    await worker.flushed()
+    metadata = worker.pod["metadata"]
+    try:
+        await worker.node.client.delete(
+            PODS, metadata["name"], metadata.get("namespace", ""), grace_seconds=0, uid=worker.uid
+        )
+    except StatusError as error:
+        if error.code not in (404, 409):
+            raise
+    worker.observed.finished = True

@@ -1,0 +1,52 @@
+"""What all workers of a node share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from podium.api.types import Obj
+from podium.client.base import Client
+from podium.client.events import EventRecorder
+from podium.runtime.config import NodeConfig
+from podium.runtime.images import ImageStore
+from podium.runtime.interfaces import PodNetwork, PodVolumes
+from podium.runtime.machine import Machine
+from podium.runtime.pods import rules
+from podium.runtime.pods.containers import Containers
+from podium.runtime.sandbox import Sandboxes
+
+# Making a container costs 50 ms of CPU in runc: more at once only make each of them slower.
+CREATED_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PodNode:
+    """The tools of one node, for its pods' workers. `services` gives the Services there are right now."""
+
+    config: NodeConfig
+    client: Client
+    recorder: EventRecorder
+    containers: Containers
+    images: ImageStore
+    sandboxes: Sandboxes
+    network: PodNetwork
+    volumes: PodVolumes
+    machine: Machine
+    services: Callable[[], Iterable[Obj]]
+    now: Callable[[], datetime]
+    creating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CREATED_AT_ONCE))
+
+    @property
+    def host_ip(self) -> str:
+        return self.config.node_address
+
+    def tell(self, pod: Obj, type_: str, reason: str, message: str, container: str = "") -> None:
+        """Records an event about a pod, or one of its containers."""
+        path = ""
+        if container:
+            init = any(each["name"] == container for each in rules.init_containers(pod))
+            path = f"spec.{'initContainers' if init else 'containers'}{{{container}}}"
+        self.recorder.event(pod, type_, reason, message, field_path=path)

@@ -1,0 +1,126 @@
+"""A pod's status on its way to the API server: one patch at a time, the newest status only, only what
+differs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError
+from podium.api.types.resources import PODS
+from podium.client.base import Client
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY, _LAST_DELAY = 0.2, 10.0
+
+
+def difference(old: Obj, new: Obj) -> Obj:
+    """A strategic merge patch from one status to another; {} when they say the same. Conditions merge by
+    type, so that others' stay; fields that are gone are nulled."""
+    made: Obj = {}
+    for name in old.keys() | new.keys():
+        if _said(old.get(name)) == _said(new.get(name)):
+            continue
+        made[name] = _patch_of(name, old.get(name), new.get(name))
+    return made
+
+
+def _patch_of(name: str, old: Any, new: Any) -> Any:
+    """Lists that merge by a key keep what is not said to go."""
+    if name == "conditions":
+        return _conditions(old or [], new)
+    if name in ("podIPs", "hostIPs") and old and new:
+        return [{"$patch": "replace"}, *new]
+    return new
+
+
+def _said(value: object) -> object:
+    """A value without what is null in it, which a server need not keep."""
+    if isinstance(value, dict):
+        return {name: _said(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_said(each) for each in value]
+    return value
+
+
+def _conditions(old: list[Obj], new: list[Obj]) -> list[Obj]:
+    before = {each["type"]: each for each in old}
+    made = []
+    for condition in new:
+        gone = before.get(condition["type"], {}).keys() - condition.keys()
+        if _said(before.get(condition["type"])) != _said(condition):
+            made.append({**condition, **dict.fromkeys(gone)})
+    return made
+
+
+class Publisher:
+    """Sends one pod's status. `base` gives the newest version of the pod known; `adopt` is told what the
+    server answers."""
+
+    def __init__(self, client: Client, base: Callable[[], Obj], adopt: Callable[[Obj], None]) -> None:
+        self._client = client
+        self._base = base
+        self._adopt = adopt
+        self._wanted: Obj | None = None
+        self._answered: tuple[Obj, str | None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def publish(self, status: Obj) -> None:
+        """From now on this is to be the pod's status."""
+        self._wanted = status
+        if self._task is None and self._changes():
+            self._task = asyncio.create_task(self._send(), name="status")
+
+    def _changes(self) -> Obj:
+        """What to send. What the server has just been sent and answered is not sent again, even if it made
+        something else of it."""
+        pod = self._base()
+        if self._wanted is None or (self._wanted, pod["metadata"].get("resourceVersion")) == self._answered:
+            return {}
+        return difference(pod.get("status") or {}, self._wanted)
+
+    async def flushed(self) -> None:
+        """Returns when the server has the newest status, or does not know the pod."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _send(self) -> None:
+        delay = _FIRST_DELAY
+        try:
+            while changes := self._changes():
+                name = self._base()["metadata"]["name"]
+                try:
+                    await self._patch(changes)
+                    delay = _FIRST_DELAY
+                    continue
+                except StatusError as error:
+                    # 404, 409: the pod is gone, or another of its name has come; the watch tells in a moment.
+                    level = logging.DEBUG if error.code in (404, 409) else logging.WARNING
+                    log.log(level, "cannot write the status of pod %s: %s", name, error)
+                    if error.code in (400, 404, 409, 422):
+                        return
+                except (ConnectionError, TimeoutError) as error:
+                    log.warning("cannot write the status of pod %s: %s", name, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LAST_DELAY)
+        finally:
+            self._task = None
+
+    async def _patch(self, changes: Obj) -> None:
+        """The uid keeps the status of a pod from a later one of the same name."""
+        meta, sent = self._base()["metadata"], self._wanted
+        patch = {"metadata": {"uid": meta["uid"]}, "status": changes}
+        answer = await self._client.patch(
+            PODS, meta["name"], patch, meta.get("namespace", ""), kind="strategic", subresource="status"
+        )
+        if sent is not None:
+            self._answered = (sent, answer["metadata"].get("resourceVersion"))
+        self._adopt(answer)

@@ -1,0 +1,209 @@
+"""One pod's task: look, decide, begin what was decided, tell the API server, wait for something to happen.
+
+The worker owns what is known about its pod and everything that is under way for it; all of it happens on the
+event loop, so that knowledge changes only between looks. Cancelled (the daemon stops), it leaves containers
+as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+from podium.api.types import Obj, meta
+from podium.runtime.containerd.tasks import Exit
+from podium.runtime.interfaces import ContainerView, MountedVolume, PodView
+from podium.runtime.pods import deeds, rules
+from podium.runtime.pods.attendance import Attendance
+from podium.runtime.pods.decide import decide
+from podium.runtime.pods.model import Action, Attempt, KillContainer, Observed
+from podium.runtime.pods.node import PodNode
+from podium.runtime.pods.publish import Publisher
+from podium.runtime.pods.status import compose, shown_until
+
+log = logging.getLogger(__name__)
+
+
+class PodWorker:
+    """Lives from the pod's arrival on this node until nothing is left of it, here and at the API server.
+    `seed` is what a daemon that has just started has found."""
+
+    def __init__(self, node: PodNode, pod: Obj, seed: Observed | None = None) -> None:
+        self.node = node
+        self.pod = pod
+        self.observed = seed or Observed()
+        self.volumes: dict[str, MountedVolume] = {}
+        self.attendance = Attendance(self)
+        self._wake = asyncio.Event()
+        self._doing: dict[str, asyncio.Task[None]] = {}
+        self._publisher = Publisher(node.client, lambda: self.pod, self.adopt)
+        self._told: dict[str, str] = {}
+
+    @property
+    def uid(self) -> str:
+        return str(self.pod["metadata"]["uid"])
+
+    # What others tell
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def adopt(self, pod: Obj) -> None:
+        """A version of the pod from the API server; older ones than what is known are ignored."""
+        if _version(pod) < _version(self.pod):
+            return
+        self.pod = pod
+        if meta.deleting(pod) and self.observed.stopping_since is None:
+            self.observed.stopping_since = self.node.now()
+        self.wake()
+
+    def gone(self, last: Obj) -> None:
+        """The API server does not know the pod any more."""
+        self.adopt(last)
+        self.observed.gone = True
+        self.observed.stopping_since = self.observed.stopping_since or self.node.now()
+        self.wake()
+
+    def exited(self, container_id: str, end: Exit) -> None:
+        """A container's process has ended. May be told more than once."""
+        self.attendance.exited(container_id, end)
+
+    # The loop
+
+    async def run(self) -> None:
+        """Returns when nothing is left to do, ever."""
+        try:
+            while not self._over():
+                self._wake.clear()
+                at = self._look()
+                await self._until(at)
+        finally:
+            self.stop()
+
+    def _over(self) -> bool:
+        return self.observed.gone and self.observed.cleaned and not self._doing
+
+    def _look(self) -> datetime | None:
+        """Decides, begins, publishes; returns when to look again at the latest."""
+        now = self.node.now()
+        status = self._composed(now)
+        plan = decide(self.pod, self.observed, now, phase=status["phase"])
+        if plan.failed and self.observed.failed is None:
+            self.observed.failed = plan.failed
+            self.node.tell(self.pod, "Normal", *plan.failed)
+            status = self._composed(now)
+        for action in plan.actions:
+            self._begin(action)
+        if not self.observed.gone:
+            self._publisher.publish(status)
+            self._tell_backoffs(status)
+        times = [plan.wake_at, *(shown_until(each) for each in self.observed.troubles.values())]
+        return min((each for each in times if each is not None and each > now), default=None)
+
+    def _composed(self, now: datetime) -> Obj:
+        return compose(self.pod, self.observed, now, host_ip=self.node.host_ip)
+
+    async def _until(self, at: datetime | None) -> None:
+        if at is None:
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, (at - self.node.now()).total_seconds())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _tell_backoffs(self, status: Obj) -> None:
+        """Events for containers that have just begun to wait for a back-off."""
+        waiting = {
+            each["name"]: (each["state"].get("waiting") or {}).get("reason", "")
+            for each in (*(status.get("initContainerStatuses") or ()), *status["containerStatuses"])
+        }
+        for name, reason in waiting.items():
+            if reason != self._told.get(name):
+                self._tell_backoff(name, reason)
+        self._told = waiting
+
+    def _tell_backoff(self, name: str, reason: str) -> None:
+        container = rules.container_named(self.pod, name)
+        if reason == "CrashLoopBackOff":
+            message = f"Back-off restarting failed container {name} in pod {rules.full_name(self.pod)}"
+            self.node.tell(self.pod, "Warning", "BackOff", message, name)
+        elif reason == "ImagePullBackOff" and container is not None:
+            message = f'Back-off pulling image "{container.get("image", "")}"'
+            self.node.tell(self.pod, "Normal", "BackOff", message, name)
+            self.node.tell(self.pod, "Warning", "Failed", "Error: ImagePullBackOff", name)
+
+    # What is under way
+
+    def _begin(self, action: Action) -> None:
+        if action.key in self.observed.busy:
+            if isinstance(action, KillContainer):
+                self.attendance.hasten(action)
+            return
+        self.go(action.key, deeds.perform(self, action))
+
+    def go(self, key: str, deed: object) -> None:
+        """Runs a coroutine as a deed of this pod: no second one of its key meanwhile."""
+        assert asyncio.iscoroutine(deed)
+        self.observed.busy.add(key)
+        task = asyncio.create_task(self._guarded(key, deed), name=f"{key} of {self.uid}")
+        self._doing[key] = task
+
+    async def _guarded(self, key: str, deed: object) -> None:
+        assert asyncio.iscoroutine(deed)
+        try:
+            await deed
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s of pod %s failed", key, rules.full_name(self.pod))
+            await asyncio.sleep(1.0)
+        finally:
+            self.observed.busy.discard(key)
+            self._doing.pop(key, None)
+            self.wake()
+
+    async def flushed(self) -> None:
+        """Returns when the API server has the newest status."""
+        await self._publisher.flushed()
+
+    def stop(self) -> None:
+        """Ends everything that is under way for the pod; the pod itself goes on."""
+        self.attendance.stop()
+        self._publisher.stop()
+        for task in list(self._doing.values()):
+            task.cancel()
+
+    # What others see
+
+    def view(self) -> PodView:
+        on_host = self.pod["spec"].get("hostNetwork")
+        netns = "" if on_host else str(self.node.sandboxes.layout.netns(self.uid))
+        containers = {name: list(self._views(name)) for name in self.observed.attempts}
+        return PodView(self.pod, netns, containers)
+
+    def _views(self, name: str) -> Iterator[ContainerView]:
+        container = rules.container_named(self.pod, name) or {}
+        for attempt in self.observed.attempts[name]:
+            yield self._view(container, attempt)
+
+    def _view(self, container: Obj, attempt: Attempt) -> ContainerView:
+        containers = self.node.containers
+        return ContainerView(
+            name=attempt.name,
+            id=attempt.id,
+            attempt=attempt.number,
+            state=attempt.state,
+            log_path=containers.log_path(self.pod, attempt),
+            terminal=bool(container.get("tty")),
+            stdin=containers.fifos(self.pod, container, attempt).stdin if attempt.state == "running" else "",
+            pid=attempt.pid,
+        )
+
+
+def _version(pod: Obj) -> int:
+    text = pod["metadata"].get("resourceVersion", "")
+    return int(text) if text.isdigit() else 0
