@@ -1,0 +1,41 @@
+"""The certificates and kubeconfigs of a local cluster, made on the machine where both sides run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+
+from podium.api import pki
+from podium.cli.cluster import Cluster
+from podium.client import kubeconfig
+
+
+def ensure(cluster: Cluster) -> None:
+    """Makes what is missing or near its end; keeps the rest."""
+    cluster.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
+    authority = pki.ensure_ca(cluster.pki)
+    admin = pki.issue(
+        authority, cluster.pki, "admin", common_name="kubernetes-admin", organizations=("system:masters",)
+    )
+    node = pki.issue_node(authority, cluster.pki, cluster.node_name, [cluster.node_address, "127.0.0.1"])
+    _kubeconfig(cluster, cluster.admin_kubeconfig, authority.pair.cert, admin)
+    _kubeconfig(cluster, cluster.node_kubeconfig, authority.pair.cert, node)
+
+
+def node_pair(cluster: Cluster) -> pki.Pair:
+    """The node's certificate: client of the API server and server of the node API."""
+    return pki.Pair(
+        cluster.pki / f"node-{cluster.node_name}.crt", cluster.pki / f"node-{cluster.node_name}.key"
+    )
+
+
+def _kubeconfig(cluster: Cluster, path: Path, ca: Path, pair: pki.Pair) -> None:
+    document = kubeconfig.document(
+        cluster.name, cluster.server, ca.read_bytes(), pair.cert.read_bytes(), pair.key.read_bytes()
+    )
+    scratch = path.with_suffix(".tmp")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        yaml.safe_dump(document, file, sort_keys=False)
+    os.replace(scratch, path)

@@ -1,0 +1,46 @@
+"""`podium image`: archives into the node's containerd, and what is there."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from podium.cli.cluster import Cluster
+from podium.cli.errors import CommandError
+from podium.runtime.archive import ArchiveError, load
+from podium.runtime.containerd import Containerd, ContainerdError
+
+
+def run(options: argparse.Namespace) -> int:
+    cluster = Cluster.load(options.data_dir)
+    if cluster is None or not Path(cluster.containerd_socket).exists():
+        raise CommandError(
+            f"no containerd runs for the cluster in {options.data_dir}: bring it up with podium up"
+        )
+    action = _load(cluster, options.archives) if options.action == "load" else _list(cluster)
+    try:
+        asyncio.run(action)
+    except (ArchiveError, ContainerdError, OSError) as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+async def _load(cluster: Cluster, archives: list[str]) -> None:
+    containerd = Containerd(cluster.containerd_socket)
+    try:
+        await containerd.ensure_namespace()
+        for archive in archives:
+            for name in await load(containerd, Path(archive)):
+                print(f"loaded {name}")
+    finally:
+        await containerd.close()
+
+
+async def _list(cluster: Cluster) -> None:
+    containerd = Containerd(cluster.containerd_socket)
+    try:
+        for image in sorted(await containerd.images.list(), key=lambda entry: str(entry.name)):
+            print(image.name)
+    finally:
+        await containerd.close()

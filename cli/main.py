@@ -1,0 +1,124 @@
+"""The `podium` command: parses, then imports just what the chosen command needs, so that each starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from importlib import import_module
+
+from podium.cli.cluster import DEFAULT_DATA_DIR, Cluster
+from podium.cli.errors import CommandError
+
+HELP = {
+    "data_dir": "where the cluster keeps its objects, certificates, images and pods",
+    "run_dir": "sockets, process ids and pinned namespaces",
+    "log_dir": "container logs, in CRI format",
+    "node_name": "name of this machine's Node (default: the host name)",
+    "node_address": "this node's address",
+    "node_cidr": "range of the bridge that joins the nodes of this machine",
+    "node_bridge": "name of that bridge",
+    "pod_bridge": "name of the bridge that the pods of this node are on",
+    "cluster_cidr": "range that pod addresses come from",
+    "service_cidr": "range that cluster IPs come from",
+    "cluster_domain": "DNS domain of the cluster",
+    "api_port": "port of the API server",
+    "node_port": "port of the node API (logs, exec)",
+    "cgroup_root": "cgroup below which pods run",
+    "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
+    "name": "name of the kubeconfig context",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="podium", description="A Kubernetes in Python.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, module: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(module=module)
+        sub.add_argument("--data-dir", default=DEFAULT_DATA_DIR, help=HELP["data_dir"])
+        return sub
+
+    up = command("up", "bring up a cluster on this machine", "podium.cli.up")
+    _settings(up)
+    up.add_argument(
+        "--kubeconfig",
+        default="",
+        help="file to merge the admin context into (default: $KUBECONFIG or ~/.kube/config)",
+    )
+    up.add_argument("--quiet", action="store_true", help="print only what goes wrong")
+    check = command("check", "say what would keep a cluster from coming up", "podium.cli.check")
+    _settings(check)
+    check.add_argument("--kubeconfig", default="", help=argparse.SUPPRESS)
+    check.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
+    down = command(
+        "down", "stop the cluster and clear the machine of it; its objects stay", "podium.cli.down"
+    )
+    down.add_argument("--purge", action="store_true", help="forget the objects, images and certificates too")
+    down.add_argument("--kubeconfig", default="", help="file to remove the admin context from")
+    command("status", "say whether the cluster is up", "podium.cli.status")
+    server = command("server", "run the API server, scheduler and controllers", "podium.cli.server")
+    _settings(server)
+    node = command("node", "run the node daemon", "podium.cli.node")
+    _settings(node)
+    image = command("image", "images of this machine's node", "podium.cli.image")
+    actions = image.add_subparsers(dest="action", required=True, metavar="ACTION")
+    load = actions.add_parser("load", help="import OCI or docker archives")
+    load.add_argument("archives", nargs="+", metavar="ARCHIVE")
+    actions.add_parser("ls", help="list images")
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(module="podium.cli.version")
+    return top
+
+
+def _settings(sub: argparse.ArgumentParser) -> None:
+    for field in fields(Cluster):
+        if field.name == "data_dir":
+            continue
+        kind: Callable[[str], object] = _port if field.type == "int" else str
+        # None tells a setting that was not given from one that was given as its default.
+        sub.add_argument(
+            f"--{field.name.replace('_', '-')}", type=kind, default=None,
+            help=f"{HELP[field.name]} (default: {field.default})" if field.default else HELP[field.name],
+        )  # fmt: skip
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: must be between 1 and 65535")
+    return int(text)
+
+
+def cluster_of(options: argparse.Namespace) -> Cluster:
+    """The settings a command works with: what was given, else what the cluster was brought up with, else the
+    defaults."""
+    stored = Cluster.load(options.data_dir) or Cluster(data_dir=options.data_dir)
+    given = {
+        field.name: value
+        for field in fields(Cluster)
+        if (value := getattr(options, field.name, None)) is not None and field.name != "data_dir"
+    }
+    return Cluster(
+        **{
+            **{f.name: getattr(stored, f.name) for f in fields(Cluster)},
+            **given,
+            "data_dir": options.data_dir,
+        }
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return int(import_module(options.module).run(options))
+    except CommandError as error:
+        print(f"podium {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

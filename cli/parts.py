@@ -1,0 +1,66 @@
+"""The parts of a node, made from a cluster's settings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from podium.cli import credentials
+from podium.cli.cluster import Cluster
+from podium.client.base import Client
+from podium.netd.config import NetConfig
+from podium.runtime.config import Layout, NodeConfig
+from podium.storage.manager import VolumeManager
+
+
+def node_config(cluster: Cluster) -> NodeConfig:
+    pair = credentials.node_pair(cluster)
+    return NodeConfig(
+        node_name=cluster.node_name,
+        node_address=cluster.node_address,
+        data_dir=cluster.data,
+        run_dir=cluster.run,
+        log_dir=Path(cluster.log_dir),
+        cgroup_root=cluster.cgroup_root,
+        cluster_dns=(cluster.dns_address,),
+        cluster_domain=cluster.cluster_domain,
+        serving_cert=pair.cert,
+        serving_key=pair.key,
+        client_ca=cluster.pki / "ca.crt",
+        node_port=cluster.node_port,
+    )
+
+
+def net_config(cluster: Cluster) -> NetConfig:
+    upstream = tuple(entry for entry in cluster.dns_upstream.split(",") if entry)
+    return NetConfig(
+        node_name=cluster.node_name,
+        node_address=cluster.node_address,
+        cluster_cidr=cluster.cluster_cidr,
+        service_cidr=cluster.service_cidr,
+        dns_address=cluster.dns_address,
+        cluster_domain=cluster.cluster_domain,
+        bridge=cluster.pod_bridge,
+        node_bridge=cluster.node_bridge,
+        upstream_dns=upstream or None,
+        state_dir=cluster.data / "node" / "net",
+    )
+
+
+def volumes(cluster: Cluster, client: Client) -> VolumeManager:
+    pods = Layout.of(node_config(cluster)).pods
+    return VolumeManager(client, node_name=cluster.node_name, pods_dir=pods)
+
+
+async def server_reachable(cluster: Cluster, pause: float = 0.02) -> None:
+    """Waits until something listens where the API server is expected: a node may start before its server."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", cluster.api_port)
+        except OSError:
+            # A socket that is not there yet sends no event.
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+            continue
+        writer.close()
+        return

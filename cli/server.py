@@ -1,0 +1,60 @@
+"""`podium server`: API server, scheduler and controllers in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+
+import uvloop
+
+from podium.api.server import ApiServer, ServerConfig
+from podium.api.store.sqlite import SqliteStore
+from podium.cli.cluster import Cluster
+from podium.cli.main import cluster_of
+from podium.cli.process import say_ready
+from podium.cli.service import configure_logging, stop_on_signals, until_stopped
+from podium.control.manager import ControllerManager, ManagerConfig
+
+
+def run(options: argparse.Namespace) -> int:
+    configure_logging()
+    uvloop.run(serve(cluster_of(options)))
+    return 0
+
+
+async def serve(cluster: Cluster) -> None:
+    """Until SIGTERM. Ready once it listens and the controllers are running."""
+    stop = stop_on_signals()
+    folder = cluster.data / "server"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = SqliteStore(folder / "podium.db")
+    await store.start()
+    config = ServerConfig(
+        pki_dir=cluster.pki,
+        advertise=(cluster.node_address, cluster.api_port),
+        names=["127.0.0.1", cluster.node_address],
+        kubernetes_address=cluster.api_service_address,
+        dns_address=cluster.dns_address,
+    )
+    server = ApiServer(config, store)
+    await server.start()
+    manager = ControllerManager(server.client, _manager_config(cluster, server))
+    controllers = asyncio.create_task(manager.run(), name="controllers")
+    try:
+        for host in dict.fromkeys(("127.0.0.1", cluster.node_address)):
+            await server.serve(host, cluster.api_port)
+        # What is there now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        say_ready()
+        await until_stopped(stop, controllers)
+    finally:
+        controllers.cancel()
+        await asyncio.gather(controllers, return_exceptions=True)
+        await server.close()
+        await store.close()
+
+
+def _manager_config(cluster: Cluster, server: ApiServer) -> ManagerConfig:
+    return ManagerConfig(cluster_cidr=cluster.cluster_cidr, root_ca=server.ca_file.read_text())

@@ -1,0 +1,33 @@
+"""What `podium server` and `podium node` have in common: logging, signals, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+
+def configure_logging() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def until_stopped(stop: asyncio.Event, *parts: asyncio.Task[None]) -> None:
+    """Waits for the signal. A part that ends before it takes the process with it, and its error is raised."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({waiting, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for part in done - {waiting}:
+        part.result()
+        raise RuntimeError(f"{part.get_name()} ended by itself")

@@ -1,0 +1,113 @@
+"""`podium up`: from an installed machine to a Ready node."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from podium.cli import credentials, daemons, preflight
+from podium.cli.cluster import Cluster
+from podium.cli.errors import CommandError
+from podium.cli.main import cluster_of
+from podium.cli.process import Daemon, Notify
+
+SERVER_TIMEOUT = 60.0
+NODE_TIMEOUT = 120.0
+
+
+def run(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    preflight.root()
+    cluster = cluster_of(options)
+    if not cluster.node_name:
+        cluster = replace(cluster, node_name=socket.gethostname().lower())
+    missing = [daemon for daemon in (daemons.server(cluster), daemons.node(cluster)) if daemon.pid() is None]
+    if not missing:
+        print(f"The cluster is up already; nothing to do. Try: kubectl --context {cluster.name} get nodes")
+        return 0
+    say = _silent if options.quiet else _progress
+    _check(cluster, missing)
+    say("==> Preparing certificates and network")
+    cluster.save()
+    credentials.ensure(cluster)
+    prepare_host(cluster)
+    _start(cluster, missing, say)
+    path = daemons.user_kubeconfig(options.kubeconfig)
+    merge_kubeconfig(cluster, str(path))
+    say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
+    if not options.quiet:
+        print(NEXT.format(name=cluster.name))
+    return 0
+
+
+NEXT = """
+The cluster is up. What to do next:
+  kubectl get nodes
+  kubectl apply -f examples/guestbook.yaml
+  kubectl rollout status deploy/web
+"""
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _silent(_text: str) -> None:
+    """Nothing."""
+
+
+def _check(cluster: Cluster, missing: list[Daemon]) -> None:
+    preflight.programs()
+    preflight.space(cluster)
+    names = {daemon.name for daemon in missing}
+    if "server" in names:
+        for address in ("127.0.0.1", cluster.node_address):
+            preflight.port_free(address, cluster.api_port, "--api-port")
+    if "node" in names:
+        preflight.port_free(cluster.node_address, cluster.node_port, "--node-port")
+
+
+def prepare_host(cluster: Cluster) -> None:
+    """The address that servers listen on, and the refusal of pod and service addresses that nothing claims:
+    both before
+    anything could use them."""
+    from podium.cli.parts import net_config
+    from podium.netd import host
+
+    host.claim_ranges(net_config(cluster))
+    prefix = cluster.node_cidr.partition("/")[2]
+    host.ensure_node_bridge(f"{cluster.node_address}/{prefix}", cluster.node_bridge)
+
+
+def _start(cluster: Cluster, missing: list[Daemon], say: Callable[[str], None]) -> None:
+    """All at once: the node's containerd starts while the API server does."""
+    waiting = []
+    for daemon in missing:
+        notify = Notify(cluster.run, daemon.name)
+        say(f"==> Starting the {daemon.name}")
+        waiting.append((daemon, daemon.start(daemons.command(cluster, daemon), notify), notify))
+    try:
+        for daemon, process, notify in waiting:
+            notify.wait(daemon, process, NODE_TIMEOUT if daemon.name == "node" else SERVER_TIMEOUT)
+    except CommandError:
+        for daemon, _, _ in reversed(waiting):
+            daemon.stop(10)
+        raise
+    finally:
+        for _, _, notify in waiting:
+            notify.close()
+
+
+def merge_kubeconfig(cluster: Cluster, path: str) -> None:
+    from podium.client import kubeconfig
+
+    def pem(name: str) -> bytes:
+        return (cluster.pki / name).read_bytes()
+
+    kubeconfig.merge_context(
+        path, cluster.name, cluster.server, pem("ca.crt"), pem("admin.crt"), pem("admin.key")
+    )

@@ -1,0 +1,124 @@
+"""One real cluster for the whole folder, and a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kubernetes import client as kubernetes_client
+from kubernetes import config as kubernetes_config
+
+from podium.api.types.meta import suffix
+from tests.conformance.kubectl import Kubectl
+
+ROOT = Path(__file__).parents[2]
+PODIUM = [str(Path(sys.executable).with_name("podium"))]
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster brought up by `podium up` with folders of its own, on loopback and a bridge of the test's
+    network namespace."""
+
+    root: Path
+    dns_upstream: str
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    def podium(self, command: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PODIUM, command, *(["load"] if command == "image" and not arguments else []), *arguments],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def up(self, *more: str) -> subprocess.CompletedProcess[str]:
+        return self.podium(
+            "up", "--data-dir", str(self.data), "--run-dir", str(self.root / "run"), "--log-dir", str(self.root / "pods"),
+            "--kubeconfig", str(self.kubeconfig), "--cgroup-root", "podium-test", "--dns-upstream", self.dns_upstream,
+            *more,
+        )  # fmt: skip
+
+    def down(self, *more: str) -> subprocess.CompletedProcess[str]:
+        return self.podium(
+            "down", "--data-dir", str(self.data), "--kubeconfig", str(self.kubeconfig), *more, timeout=120
+        )
+
+    def pid(self, daemon: str) -> int:
+        return int((self.root / "run" / f"{daemon}.pid").read_text().split()[0])
+
+
+@pytest.fixture(scope="session")
+def dns_stub() -> Iterator[str]:
+    """The only resolver the cluster knows: answers every forwarded name with NXDOMAIN, except example.test
+    (192.0.2.53)."""
+    from dnslib import RCODE, RR, A, DNSRecord
+
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+
+    def answer() -> None:
+        while True:
+            query, sender = server.recvfrom(4096)
+            if query == b"stop":
+                return
+            reply = DNSRecord.parse(query).reply()
+            if str(reply.q.qname) == "example.test.":
+                reply.add_answer(RR("example.test.", rdata=A("192.0.2.53"), ttl=5))
+            else:
+                reply.header.rcode = RCODE.NXDOMAIN
+            server.sendto(reply.pack(), sender)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    address, port = server.getsockname()
+    yield f"{address}:{port}"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
+        stopper.sendto(b"stop", (address, port))
+    thread.join(5)
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(dns_stub: str) -> Iterator[LocalCluster]:
+    # Not below pytest's own folder: the paths of unix sockets have room for 107 characters.
+    local = LocalCluster(Path(tempfile.mkdtemp(prefix="cluster")), dns_stub)
+    try:
+        done = local.up()
+        assert done.returncode == 0, done.stdout + done.stderr
+        archives = sorted(str(path) for path in (ROOT / "images").glob("*.tar"))
+        loaded = local.podium("image", "--data-dir", str(local.data), "load", *archives)
+        assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+        yield local
+    finally:
+        done = local.down("--purge")
+        shutil.rmtree(local.root, ignore_errors=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
+    """kubectl in a namespace that lives as long as the test."""
+    namespace = f"test-{suffix()}"
+    everywhere = Kubectl(str(cluster.kubeconfig))
+    everywhere("create", "namespace", namespace)
+    yield Kubectl(str(cluster.kubeconfig), namespace)
+    everywhere("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def python_client(cluster: LocalCluster) -> kubernetes_client.ApiClient:
+    return kubernetes_config.new_client_from_config(str(cluster.kubeconfig))

@@ -1,0 +1,29 @@
+"""`hack/bench` takes a kubeconfig and prints figures; that they are good is not a test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conformance.conftest import LocalCluster
+
+BENCH = Path(__file__).parents[2] / "hack" / "benchmarks" / "main.py"
+
+
+def test_it_measures_the_start_of_pods_and_prints_json(cluster: LocalCluster) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "pods", "--pods", "2", "--kubeconfig", str(cluster.kubeconfig)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pods"]["median_ms"] > 0
+
+
+def test_it_names_what_it_cannot_measure(cluster: LocalCluster) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "karma"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert "nothing to measure is called karma" in done.stderr
