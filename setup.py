@@ -1,10 +1,12 @@
 """Package discovery for the folders at the top and compilation of the .proto files.
 
-Everything else is declared in pyproject.toml. The folders `api/`, `runtime/`, ... become the packages `podium.api`,
+Everything else is declared in pyproject.toml. The folders `api/`, `runtime/`, ... become the packages
+`podium.api`,
 `podium.runtime`, ...; `podium` itself is a namespace and has no files.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
@@ -19,7 +21,7 @@ class build_protos(Command):
     """Compiles runtime/protos/*.proto into `podium.runtime.protos`, beside their sources when editable."""
 
     description = "compile the protocol buffers"
-    user_options = []
+    user_options: ClassVar = []
     editable_mode = False
     build_lib = None
 
@@ -38,7 +40,8 @@ class build_protos(Command):
         sources = sorted((ROOT / PROTOS).glob("*.proto"))
         if not sources:
             return
-        # protoc writes below the virtual path podium/runtime/protos, and imports must name it: compile in a scratch tree
+        # protoc writes below the virtual path podium/runtime/protos, and imports must name it: compile in a
+        # scratch tree
         # whose root stands three levels above `out`.
         import tempfile
 
@@ -69,7 +72,7 @@ class build_protos(Command):
 
 
 class build_with_protos(build):
-    sub_commands = [*build.sub_commands, ("build_protos", None)]
+    sub_commands: ClassVar = [*build.sub_commands, ("build_protos", None)]
 
 
 setup(

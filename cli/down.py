@@ -1,4 +1,5 @@
-"""`podium down`: nothing is left on the machine but the cluster's objects, images and certificates, and with --purge
+"""`podium down`: nothing is left on the machine but the cluster's objects, images and certificates, and with
+--purge
 not even those."""
 
 from __future__ import annotations

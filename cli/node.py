@@ -11,7 +11,7 @@ import uvloop
 from podium.cli.cluster import Cluster
 from podium.cli.main import cluster_of
 from podium.cli.parts import net_config, node_config, server_reachable, volumes
-from podium.cli.process import say_ready
+from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.service import configure_logging, stop_on_signals, until_stopped
 from podium.client.https import HttpsClient
 from podium.netd.daemon import Netd
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
 async def serve(cluster: Cluster) -> None:
     """Until SIGTERM, which leaves the containers running. Ready once the Node is."""
     stop = stop_on_signals()
+    notify = claim_notify_socket()
     config = node_config(cluster)
     client = HttpsClient.from_kubeconfig(cluster.node_kubeconfig, field_manager="podium-node")
     netd = Netd(net_config(cluster), client)
@@ -56,7 +57,7 @@ async def serve(cluster: Cluster) -> None:
         if ready.done():
             gc.collect()
             gc.freeze()
-            say_ready()
+            say_ready(notify)
         await until_stopped(stop, running, *network)
     finally:
         ready.cancel()

@@ -131,9 +131,14 @@ class Notify:
         Path(self.path).unlink(missing_ok=True)
 
 
-def say_ready() -> None:
+def claim_notify_socket() -> str:
+    """Where to say READY, taken out of the environment: a child such as containerd would say it in our name. "" when
+    nobody asked."""
+    return os.environ.pop("NOTIFY_SOCKET", "")
+
+
+def say_ready(path: str) -> None:
     """Tells whoever started this process that it is ready (sd_notify)."""
-    path = os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:

@@ -12,7 +12,7 @@ from podium.api.server import ApiServer, ServerConfig
 from podium.api.store.sqlite import SqliteStore
 from podium.cli.cluster import Cluster
 from podium.cli.main import cluster_of
-from podium.cli.process import say_ready
+from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.service import configure_logging, stop_on_signals, until_stopped
 from podium.control.manager import ControllerManager, ManagerConfig
 
@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
 async def serve(cluster: Cluster) -> None:
     """Until SIGTERM. Ready once it listens and the controllers are running."""
     stop = stop_on_signals()
+    notify = claim_notify_socket()
     folder = cluster.data / "server"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = SqliteStore(folder / "podium.db")
@@ -34,6 +35,7 @@ async def serve(cluster: Cluster) -> None:
         pki_dir=cluster.pki,
         advertise=(cluster.node_address, cluster.api_port),
         names=["127.0.0.1", cluster.node_address],
+        service_cidr=cluster.service_cidr,
         kubernetes_address=cluster.api_service_address,
         dns_address=cluster.dns_address,
     )
@@ -47,7 +49,7 @@ async def serve(cluster: Cluster) -> None:
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        say_ready()
+        say_ready(notify)
         await until_stopped(stop, controllers)
     finally:
         controllers.cancel()

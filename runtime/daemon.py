@@ -113,6 +113,7 @@ class NodeDaemon:
                 await self._services.synced()
                 group.create_task(self.pods.run(), name="pods' workers")
                 self._registrar.ready()
+                await self._registrar.announced.wait()
                 self.ready.set()
         finally:
             await self._close()

@@ -55,14 +55,18 @@ async def namespace(client: Client) -> AsyncIterator[None]:
     finally:
         await client.delete(r.NAMESPACES, NAMESPACE)
         async with asyncio.timeout(TIMEOUT):
-            while True:
-                try:
-                    await client.get(r.NAMESPACES, NAMESPACE)
-                except StatusError as error:
-                    if error.code == 404:
-                        return
-                    raise
-                await asyncio.sleep(0.2)
+            await _gone(client)
+
+
+async def _gone(client: Client) -> None:
+    while True:
+        try:
+            await client.get(r.NAMESPACES, NAMESPACE)
+        except StatusError as error:
+            if error.code == 404:
+                return
+            raise
+        await asyncio.sleep(0.2)
 
 
 async def _until(client: Client, resource: r.Resource, done: Callable[[dict[str, Obj]], bool]) -> float:
@@ -140,23 +144,25 @@ async def scale(client: Client, replicas: int) -> dict[str, float]:
     return {"replicas": replicas, "up_s": round(up, 2), "down_s": round(down, 2)}
 
 
-async def service(client: Client, others: int) -> dict[str, float]:
+async def services(client: Client, others: int) -> list[dict[str, float]]:
     """From the POST's answer until a new Service's cluster IP answers a TCP connection from this machine,
-    milliseconds."""
+    milliseconds: alone, and with `others` there already."""
     await client.create(r.PODS, pod("web", WEB_IMAGE, role="web"))
     await _until(client, r.PODS, is_ready("web"))
+    alone = await _new_services(client, 0)
     for number in range(others):
         await client.create(r.SERVICES, _service(f"other-{number}"))
-    if others:
-        await _until(client, r.ENDPOINT_SLICES, lambda seen: len(seen) >= others)
+    await _until(client, r.ENDPOINT_SLICES, lambda seen: len(seen) >= others)
+    return [alone, await _new_services(client, others)]
+
+
+async def _new_services(client: Client, others: int) -> dict[str, float]:
     taken = []
     for number in range(5):
-        made = await client.create(r.SERVICES, _service(f"new-{number}"))
+        made = await client.create(r.SERVICES, _service(f"new-{others}-{number}"))
         started = time.perf_counter()
         await _answers(made["spec"]["clusterIP"])
         taken.append((time.perf_counter() - started) * 1e3)
-    for number in range(others):
-        await client.delete(r.SERVICES, f"other-{number}", NAMESPACE)
     return {"others": others, "median_ms": round(statistics.median(taken), 1), "max_ms": round(max(taken), 1)}
 
 

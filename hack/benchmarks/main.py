@@ -75,7 +75,7 @@ async def _through_api(name: str, options: argparse.Namespace) -> Any:
                 return await cluster.pod_start(client, options.pods)
             if name == "scale":
                 return await cluster.scale(client, 30)
-            return [await cluster.service(client, others) for others in (0, 500)]
+            return await cluster.services(client, 500)
     finally:
         await client.close()
         await asyncio.sleep(0)

@@ -50,6 +50,8 @@ class Registrar:
         self._written_at = float("-inf")
         self._seen: object = None
         self._changed = asyncio.Event()
+        self.announced = asyncio.Event()
+        """Set once the API server has been told that the node is ready."""
 
     def ready(self) -> None:
         """From now on pods can run here."""
@@ -134,6 +136,8 @@ class Registrar:
             NODES, self._config.node_name, {"status": status}, kind="strategic", subresource="status"
         )
         self._seen = (found, why)
+        if not why:
+            self.announced.set()
         self._written_at = asyncio.get_running_loop().time()
 
     async def _runtime_version(self) -> str:

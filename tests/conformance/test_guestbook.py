@@ -109,11 +109,11 @@ def test_a_rollout_under_load_fails_no_request(guestbook: Kubectl) -> None:
         eventually(lambda: set(web_pods(guestbook)), lambda names: not names & before, 60)
     assert load.failures == []
     assert load.answers > 20
-    assert "v2" in fetch(url)
+    assert "version: v2" in fetch(url)
     assert "revision" in guestbook("rollout", "history", "deploy/web").lower()
     guestbook("rollout", "undo", "deploy/web")
     guestbook("rollout", "status", "deploy/web", "--timeout=120s", timeout=130)
-    assert "v1" in fetch(url)
+    eventually(lambda: fetch(url), lambda answer: "version: v1" in answer, 5)
 
 
 def test_a_deleted_pod_is_replaced(guestbook: Kubectl) -> None:

@@ -106,7 +106,10 @@ def test_a_changed_endpoint_changes_who_answers(echo: Kubectl) -> None:
 
 def test_an_address_that_nothing_has_is_refused_at_once_and_goes_nowhere(echo: Kubectl) -> None:
     for address in ("10.43.77.77", "10.42.200.9"):
-        with pytest.raises(OSError, match=r"refused|unreachable|No route"), socket.create_connection((address, 80), 3):
+        with (
+            pytest.raises(OSError, match=r"refused|unreachable|No route"),
+            socket.create_connection((address, 80), 3),
+        ):
             pass
 
 

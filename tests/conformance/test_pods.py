@@ -151,7 +151,7 @@ def test_probes_restart_what_is_dead_and_hold_back_what_is_not_ready(kubectl: Ku
     kubectl.apply(
         pod("dies", sh("touch /tmp/health; sleep 3; rm /tmp/health; sleep 600", livenessProbe={"exec": {"command": ["cat", "/tmp/health"]}, **quick}), terminationGracePeriodSeconds=1),
         pod("unready", container(readinessProbe={"tcpSocket": {"port": 81}, **quick})),
-        pod("web", container(image=NGINX, readinessProbe={"httpGet": {"path": "/", "port": 80}, **quick}, livenessProbe={"tcpSocket": {"port": 80}, **quick})),
+        pod("web", container(image=NGINX, readinessProbe={"httpGet": {"path": "/", "port": 80}, **quick}, livenessProbe={"tcpSocket": {"port": 80}, "periodSeconds": 1})),
     )  # fmt: skip
     kubectl.wait("pod/web", "condition=Ready")
     eventually(lambda: status(kubectl, "dies").get("restartCount"), lambda count: count == 1, 60)
