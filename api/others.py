@@ -15,18 +15,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from podium.api import negotiation
 from podium.api.auth.tokens import Tokens
 from podium.api.discovery import AGGREGATED_TYPE, Discovery
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
-from podium.api.schema.openapi import Document, Documents
+from podium.api.schema.openapi import Document, Documents, gnostic
 from podium.api.store.base import Store
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, method_not_allowed, no_such_path, not_acceptable
 
 GIT_VERSION = "v1.36.0+podium"
 JSON = "application/json"
-
+# Of what a client may ask for, the Content-Type that it gets.
+_V3_TYPES = dict.fromkeys((JSON, "*/*", "application/*"), JSON)
+_V2_TYPES = _V3_TYPES | dict.fromkeys((gnostic.REQUESTED, gnostic.MEDIA_TYPE), gnostic.MEDIA_TYPE)
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -102,17 +105,23 @@ class Others:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def openapi_v2(self, request: Request) -> Response:
-        return _document(request, await asyncio.to_thread(self._served.openapi.v2))
+        """Content-Type and document by the first entry of Accept that there is."""
+        openapi = self._served.openapi
+        media_type = _accepted(request, _V2_TYPES)
+        make = openapi.v2 if media_type == JSON else openapi.v2_protobuf
+        return _document(request, await asyncio.to_thread(make), media_type)
 
     async def openapi_v3_index(self, request: Request) -> Response:
-        return Response(self._served.openapi.v3_index(), media_type=JSON)
+        index = await asyncio.to_thread(self._served.openapi.v3_index)
+        return Response(index, media_type=JSON)
 
     async def openapi_v3(self, request: Request) -> Response:
         path = request.path_params["path"].rstrip("/")
+        media_type = _accepted(request, _V3_TYPES)
         document = await asyncio.to_thread(self._served.openapi.v3, path)
         if document is None:
             raise no_such_path()
-        return _document(request, document)
+        return _document(request, document, media_type)
 
     async def openid(self, request: Request) -> Response:
         return _json(self._served.tokens.openid_configuration())
@@ -155,17 +164,26 @@ def _json(obj: Obj, media_type: str = JSON) -> Response:
     return Response(orjson.dumps(obj), media_type=media_type)
 
 
-def _document(request: Request, document: Document) -> Response:
-    """An OpenAPI document; only as JSON."""
+def _accepted(request: Request, types: dict[str, str]) -> str:
+    """The Content-Type for what the client would rather have. Raises 406."""
     accept = request.headers.get("accept", "")
-    if accept and not any(name in accept for name in ("json", "*/*", "application/*")):
-        raise not_acceptable(f"only the following media types are accepted: {JSON}")
-    headers = {"etag": f'"{document.etag}"', "vary": "accept-encoding", "cache-control": "public"}
+    if not accept:
+        return JSON
+    for entry in negotiation.ranges(accept):
+        if entry.type in types:
+            return types[entry.type]
+    known = ", ".join(dict.fromkeys(types.values()))
+    raise not_acceptable(f"only the following media types are accepted: {known}")
+
+
+def _document(request: Request, document: Document, media_type: str) -> Response:
+    headers = {"etag": f'"{document.etag}"', "vary": "accept, accept-encoding", "cache-control": "public"}
     if request.headers.get("if-none-match", "").strip('"') == document.etag:
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(document.compressed, media_type=JSON, headers={**headers, "content-encoding": "gzip"})
-    return Response(document.body(), media_type=JSON, headers=headers)
+        compressed = {**headers, "content-encoding": "gzip"}
+        return Response(document.compressed, media_type=media_type, headers=compressed)
+    return Response(document.body(), media_type=media_type, headers=headers)
 
 
 async def _failed(request: Request, error: StatusError) -> Response:

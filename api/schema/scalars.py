@@ -120,7 +120,7 @@ def time(text: str) -> str:
     if _SECONDS.fullmatch(text):
         _moment(text, TIME_LAYOUT)
         return text
-    return _moment(text, TIME_LAYOUT).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _text(_moment(text, TIME_LAYOUT), "seconds")
 
 
 def micro_time(text: str) -> str:
@@ -128,7 +128,12 @@ def micro_time(text: str) -> str:
     moment = _moment(text, MICRO_LAYOUT)
     if "." not in text:
         raise Malformed(_time_message(text, MICRO_LAYOUT, ".000000", text[19:]))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _text(moment, "microseconds")
+
+
+def _text(moment: datetime, precision: str) -> str:
+    """Of a moment in UTC. Not by strftime, which writes years before 1000 with fewer than four digits."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec=precision)}Z"
 
 
 def _moment(text: str, layout: str) -> datetime:

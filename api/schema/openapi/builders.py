@@ -232,8 +232,8 @@ class V2(Builder):
         schema: Any = self.reference(operation.answer) if operation.answer else {"type": "string"}
         responses = {code: {"description": text, "schema": schema} for code, text in self.codes(operation)}
         made["responses"] = responses | {"401": {"description": "Unauthorized"}}
-        made["parameters"] = [self.parameter(entry) for entry in operation.parameters]
+        parameters = [self.parameter(entry) for entry in operation.parameters]
         if body is not None:
             required = operation.method != "delete"
-            made["parameters"].insert(0, {"name": "body", "in": "body", "required": required, "schema": body})
-        return made
+            parameters.insert(0, {"name": "body", "in": "body", "required": required, "schema": body})
+        return made | ({"parameters": parameters} if parameters else {})

@@ -1,10 +1,11 @@
 """The v2 document as a protobuf message, the only form in which kubectl asks for it.
 
-kubectl does so when the v3 documents do not tell whether a kind takes `fieldValidation`: for a `kind: List`, and
-for kinds that it does not find. It has no JSON to fall back to.
+kubectl does so when the v3 documents do not tell whether a kind takes `fieldValidation`: for a `kind: List`,
+and for kinds that it does not find. It has no JSON to fall back to.
 
-Source: `openapiv2/OpenAPIv2.proto` of google/gnostic-models (package openapi.v2, proto3): the fields and their
-numbers. A free value (a vendor extension, a default) is YAML text in it; here JSON, which YAML contains.
+Source: `openapiv2/OpenAPIv2.proto` of google/gnostic-models (package openapi.v2, proto3): the fields and
+their numbers. A free value (a vendor extension, a default) is YAML text in it; here JSON, which YAML
+contains. Not there: OAuth's security definitions, which this server has no use for.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ import orjson
 
 from podium.api.types import Obj
 
-# Clients ask with the first name. It is no media type by RFC 9110, `@` being no token character, and Go refuses
-# to parse it in an answer: that bears the second name.
+# Clients ask with the first name. It is no media type by RFC 9110, `@` being no token character, and Go
+# refuses to parse it in an answer: that bears the second name.
 REQUESTED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
-# A line per message, a word per field: `name=number:type`. `*type` is repeated. The name is the key in the
-# document, except for `x-`, the vendor extensions, and `?`, all keys that are not named: for both the field is
-# a repeated message of name (1) and value (2), and the type is the value's.
+# A line per message, a word per field: `name=number:type`; `*type` is repeated. The name is the key in the
+# document, but for `x-`, the vendor extensions, and `?`, all keys that are not named: for both the field is a
+# repeated message of name (1) and value (2), and the type is the value's. `primitive=5` stands for the fields
+# of _PRIMITIVE, numbered from 5 on.
+_PRIMITIVE = """type:string format:string items:Primitive collectionFormat:string default:Any maximum:double
+exclusiveMaximum:bool minimum:double exclusiveMinimum:bool maxLength:int minLength:int pattern:string
+maxItems:int minItems:int uniqueItems:bool enum:*Any multipleOf:double"""
 _MESSAGES = """
 Document swagger=1:string info=2:Info host=3:string basePath=4:string schemes=5:*string consumes=6:*string
- produces=7:*string paths=8:Paths definitions=9:Schemas security=12:*SecurityRequirement
- securityDefinitions=13:SecurityDefinitions tags=14:*Tag externalDocs=15:ExternalDocs x-=16:Any
+ produces=7:*string paths=8:Paths definitions=9:Schemas parameters=10:Parameters responses=11:SharedResponses
+ security=12:*SecurityRequirement securityDefinitions=13:SecurityDefinitions tags=14:*Tag
+ externalDocs=15:ExternalDocs x-=16:Any
 Info title=1:string version=2:string description=3:string termsOfService=4:string contact=5:Contact
  license=6:License x-=7:Any
 Contact name=1:string url=2:string email=3:string x-=4:Any
@@ -38,14 +44,22 @@ Tag name=1:string description=2:string externalDocs=3:ExternalDocs x-=4:Any
 ExternalDocs description=1:string url=2:string x-=3:Any
 JsonReference $ref=1:string description=2:string
 Paths x-=1:Any ?=2:PathItem
-PathItem $ref=1:string get=2:Operation put=3:Operation post=4:Operation delete=5:Operation options=6:Operation
- head=7:Operation patch=8:Operation parameters=9:*ParametersItem x-=10:Any
-Operation tags=1:*string summary=2:string description=3:string externalDocs=4:ExternalDocs operationId=5:string
- produces=6:*string consumes=7:*string parameters=8:*ParametersItem responses=9:Responses schemes=10:*string
- deprecated=11:bool security=12:*SecurityRequirement x-=13:Any
+PathItem $ref=1:string get=2:Operation put=3:Operation post=4:Operation delete=5:Operation
+ options=6:Operation head=7:Operation patch=8:Operation parameters=9:*ParametersItem x-=10:Any
+Operation tags=1:*string summary=2:string description=3:string externalDocs=4:ExternalDocs
+ operationId=5:string produces=6:*string consumes=7:*string parameters=8:*ParametersItem
+ responses=9:Responses schemes=10:*string deprecated=11:bool security=12:*SecurityRequirement x-=13:Any
+Parameters ?=1:Parameter
+BodyParameter description=1:string name=2:string in=3:string required=4:bool schema=5:Schema x-=6:Any
+PathParameter required=1:bool in=2:string description=3:string name=4:string primitive=5 x-=22:Any
+QueryParameter required=1:bool in=2:string description=3:string name=4:string allowEmptyValue=5:bool
+ primitive=6 x-=23:Any
+Primitive primitive=1 x-=18:Any
 Responses ?=1:ResponseValue x-=2:Any
+SharedResponses ?=1:Response
 Response description=1:string schema=2:SchemaItem headers=3:Headers examples=4:Examples x-=5:Any
 Headers ?=1:Header
+Header primitive=1 description=18:string x-=19:Any
 Examples ?=1:Any
 Schemas ?=1:Schema
 Schema $ref=1:string format=2:string title=3:string description=4:string default=5:Any multipleOf=6:double
@@ -57,23 +71,6 @@ Schema $ref=1:string format=2:string title=3:string description=4:string default
 Xml name=1:string namespace=2:string prefix=3:string attribute=4:bool wrapped=5:bool x-=6:Any
 FileSchema format=1:string title=2:string description=3:string default=4:Any required=5:*string type=6:string
  readOnly=7:bool externalDocs=8:ExternalDocs example=9:Any x-=10:Any
-BodyParameter description=1:string name=2:string in=3:string required=4:bool schema=5:Schema x-=6:Any
-HeaderParameter required=1:bool in=2:string description=3:string name=4:string type=5:string format=6:string
- items=7:Primitive collectionFormat=8:string default=9:Any maximum=10:double exclusiveMaximum=11:bool
- minimum=12:double exclusiveMinimum=13:bool maxLength=14:int minLength=15:int pattern=16:string maxItems=17:int
- minItems=18:int uniqueItems=19:bool enum=20:*Any multipleOf=21:double x-=22:Any
-QueryParameter required=1:bool in=2:string description=3:string name=4:string allowEmptyValue=5:bool
- type=6:string format=7:string items=8:Primitive collectionFormat=9:string default=10:Any maximum=11:double
- exclusiveMaximum=12:bool minimum=13:double exclusiveMinimum=14:bool maxLength=15:int minLength=16:int
- pattern=17:string maxItems=18:int minItems=19:int uniqueItems=20:bool enum=21:*Any multipleOf=22:double x-=23:Any
-Primitive type=1:string format=2:string items=3:Primitive collectionFormat=4:string default=5:Any
- maximum=6:double exclusiveMaximum=7:bool minimum=8:double exclusiveMinimum=9:bool maxLength=10:int
- minLength=11:int pattern=12:string maxItems=13:int minItems=14:int uniqueItems=15:bool enum=16:*Any
- multipleOf=17:double x-=18:Any
-Header type=1:string format=2:string items=3:Primitive collectionFormat=4:string default=5:Any maximum=6:double
- exclusiveMaximum=7:bool minimum=8:double exclusiveMinimum=9:bool maxLength=10:int minLength=11:int
- pattern=12:string maxItems=13:int minItems=14:int uniqueItems=15:bool enum=16:*Any multipleOf=17:double
- description=18:string x-=19:Any
 SecurityRequirement ?=1:StringArray
 SecurityDefinitions ?=1:SecurityDefinition
 BasicSecurity type=1:string description=2:string x-=3:Any
@@ -93,23 +90,30 @@ def encode(document: Obj) -> bytes:
     return _value("Document", document)
 
 
+_SCALARS = frozenset(("string", "bool", "int", "double"))
+
+
 @cache
 def _messages() -> dict[str, dict[str, Field]]:
     messages: dict[str, dict[str, Field]] = {}
     for line in _MESSAGES.replace("\n ", " ").split("\n")[1:-1]:
-        name, *words = line.split()
-        messages[name] = dict(map(_field, words))
+        message, *words = line.split()
+        messages[message] = dict(field for word in words for field in _declared(word))
     return messages
 
 
-def _field(word: str) -> tuple[str, Field]:
-    name, _, rest = word.rpartition("=")
+def _declared(word: str) -> Iterator[tuple[str, Field]]:
+    name, _, rest = word.partition("=")
     number, _, kind = rest.partition(":")
-    return name, Field(int(number), kind.removeprefix("*"), kind.startswith("*"))
+    if kind:
+        yield name, Field(int(number), kind.removeprefix("*"), kind.startswith("*"))
+        return
+    for each, entry in enumerate(_PRIMITIVE.split(), int(number)):
+        yield from _declared(entry.replace(":", f"={each}:"))
 
 
-# --- the wire: a key is the field's number and how the value is written: 0 varint, 1 eight bytes, 2 length
-# and bytes
+# --- the wire: before each value the field's number and how the value is written, 0 varint, 1 eight bytes, 2
+# length and bytes
 
 
 def _varint(value: int) -> bytes:
@@ -154,8 +158,9 @@ def _fields(fields: dict[str, Field], value: Obj) -> Iterator[bytes]:
         if field is not None and field.repeated:
             yield from (_tagged(field.number, field.type, each) for each in entry)
         elif field is not None:
-            # Absent and zero are the same.
-            yield _tagged(field.number, field.type, entry) if entry or field.type == "Any" else b""
+            # In proto3, an absent scalar and a zero are the same.
+            if entry or field.type not in _SCALARS:
+                yield _tagged(field.number, field.type, entry)
         elif named is not None:
             body = _tagged(1, "string", key) + _tagged(2, named.type, entry)
             yield _varint(named.number << 3 | 2) + _varint(len(body)) + body
@@ -171,12 +176,12 @@ def _referable(number: int, kind: str, reference: int) -> Choice:
 
 
 def _not_in_body(value: Obj) -> tuple[int, str]:
-    # A form's field and one of the query are the same message with another number.
+    # These are four messages, alike two by two.
     return {
-        "header": (1, "HeaderParameter"),
+        "header": (1, "PathParameter"),
         "formData": (2, "QueryParameter"),
         "query": (3, "QueryParameter"),
-        "path": (4, "HeaderParameter"),
+        "path": (4, "PathParameter"),
     }[value["in"]]
 
 

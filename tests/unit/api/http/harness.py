@@ -63,15 +63,27 @@ class Http:
         await self._session.close()
 
     async def __call__(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        redirects: bool = True,
+        **query: Any,
     ) -> Reply:
         data = body if isinstance(body, (bytes, str, type(None))) else json.dumps(body)
         sent = {} if data is None else {"Content-Type": "application/json"}
         params = {name: str(value) for name, value in query.items()}
         async with self._session.request(
-            method, self.base + path, data=data, headers=sent | (headers or {}), params=params or None
+            method,
+            self.base + path,
+            data=data,
+            headers=sent | (headers or {}),
+            params=params or None,
+            allow_redirects=redirects,
         ) as response:
-            text = await response.text()
+            text = await response.text(errors="replace")
             is_json = "json" in response.headers.get("Content-Type", "")
             return Reply(
                 response.status, json.loads(text) if is_json and text else None, response.headers, text

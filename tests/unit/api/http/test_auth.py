@@ -131,6 +131,16 @@ async def test_a_token_dies_with_the_pod_it_is_bound_to(http: Http, nobody: Http
     assert (await nobody("POST", path, {}, bearer(token))).code == 401
 
 
+async def test_a_token_of_a_pod_tells_its_node(http: Http, nobody: Http) -> None:
+    node = await http.made("/api/v1/nodes", {"metadata": {"name": "one"}})
+    await http.made(f"{DEFAULT}/pods", pod("a", node="one"))
+    token = await token_of(http, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "a"})
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    extra = (await nobody("POST", path, {}, bearer(token))).obj["status"]["userInfo"]["extra"]
+    assert extra["authentication.kubernetes.io/node-name"] == ["one"]
+    assert extra["authentication.kubernetes.io/node-uid"] == [node["metadata"]["uid"]]
+
+
 async def test_a_token_dies_with_its_account(http: Http, nobody: Http) -> None:
     token = await token_of(http)
     await http.delete(f"{DEFAULT}/serviceaccounts/default")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 from tests.unit.api.http.harness import CORE, DEFAULT, Http, config_map, deployment
 
 MAPS = f"{DEFAULT}/configmaps"
@@ -29,6 +31,13 @@ async def test_what_only_the_server_sets_cannot_be_brought_along(http: Http) -> 
     assert not meta["creationTimestamp"].startswith("2001")
     assert "deletionTimestamp" not in meta
     assert "generation" not in meta
+
+
+async def test_creates_at_the_same_time_do_not_get_over_a_quota_together(http: Http) -> None:
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "2"}}}
+    await http.made(f"{DEFAULT}/resourcequotas", quota)
+    replies = await asyncio.gather(*(http.post(MAPS, config_map(name)) for name in "abcde"))
+    assert sorted(reply.code for reply in replies) == [201, 201, 403, 403, 403]
 
 
 async def test_a_kind_with_a_generation_begins_at_one(http: Http) -> None:

@@ -82,6 +82,30 @@ async def test_apply_refuses_an_unknown_field_and_changes_nothing(kubectl: Kubec
     )
 
 
+async def test_a_list_is_applied_and_its_unknown_fields_are_refused(kubectl: Kubectl) -> None:
+    web = manifest(deployment("web"), "Deployment", "apps/v1")
+    configs = [manifest(config_map(name), "ConfigMap") for name in ("a", "b")]
+    created = await kubectl("apply", "-f", "-", stdin=manifest({"items": [*configs, web]}, "List"))
+    for name in ("configmap/a", "configmap/b", "deployment.apps/web"):
+        assert f"{name} created" in created
+    wrong = json.loads(json.dumps(web))
+    wrong["spec"]["replicaz"] = 1
+    listed = manifest({"items": [*configs, wrong]}, "List")
+    for mode in ("strict", "true"):
+        with pytest.raises(Failed, match='unknown field "replicaz"'):
+            await kubectl("apply", f"--validate={mode}", "-f", "-", stdin=listed)
+    warned = await kubectl("apply", "--validate=warn", "-f", "-", stdin=listed)
+    assert 'Warning: unknown field "spec.replicaz"' in warned
+    assert "unknown field" not in await kubectl("apply", "--validate=ignore", "-f", "-", stdin=listed)
+
+
+async def test_a_kind_that_is_not_there_is_named(kubectl: Kubectl) -> None:
+    prod = manifest({"metadata": {"name": "x"}}, "Prod")
+    for mode in ("strict", "warn", "ignore"):
+        with pytest.raises(Failed, match='no matches for kind "Prod" in version "v1"'):
+            await kubectl("apply", f"--validate={mode}", "-f", "-", stdin=prod)
+
+
 async def test_get_prints_the_servers_columns(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=manifest(pod("a"), "Pod"))
     head, row = (await kubectl("get", "pods")).splitlines()

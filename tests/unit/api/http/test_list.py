@@ -82,6 +82,8 @@ async def test_pages_together_show_one_revision(http: Http) -> None:
     while token:
         page = await http.get(MAPS, limit=3, **{"continue": token})
         assert page.version == first.version
+        left = len(names) - len(seen) - len(page.names)
+        assert page.obj["metadata"].get("remainingItemCount", 0) == left
         seen += page.names
         token = page.obj["metadata"].get("continue", "")
     assert seen == names

@@ -55,6 +55,18 @@ async def test_an_error_stays_a_status_whatever_was_asked_for(http: Http) -> Non
     assert (await ask(http, f"{MAPS}/a", TABLE)).obj["kind"] == "Status"
 
 
+async def test_what_is_answered_and_not_kept_is_no_table(http: Http) -> None:
+    path, body = (
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {"spec": {"nonResourceAttributes": {}}},
+    )
+    reply = await http("POST", path, body, {"Accept": TABLE.partition(",")[0]})
+    assert (reply.code, reply.reason) == (406, "NotAcceptable")
+    assert (
+        reply.message == "the resource selfsubjectaccessreviews does not support being converted to a Table"
+    )
+
+
 async def test_one_objects_metadata_can_be_asked_for(http: Http) -> None:
     await http.made(MAPS, config_map("a", key="value"))
     obj = (await ask(http, f"{MAPS}/a", METADATA)).obj
@@ -133,3 +145,22 @@ async def test_metrics_count_requests(http: Http) -> None:
     assert 'podium_api_requests_total{verb="create",resource="configmaps"} 1' in text
     assert 'podium_api_errors_total{code="404"} 1' in text
     assert 'podium_api_objects{group="",version="v1",resource="configmaps"} 1' in text
+
+
+async def test_openapi_v2_is_protobuf_for_who_asks_for_it(http: Http) -> None:
+    asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    answered = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    for accept, expected in (
+        (asked, answered),
+        (answered, answered),
+        (f"{asked}, application/json", answered),
+        (f"application/json, {asked}", "application/json"),
+        ("*/*", "application/json"),
+    ):
+        reply = await http("GET", "/openapi/v2", headers={"Accept": accept, "Accept-Encoding": "gzip"})
+        assert (reply.code, reply.headers["Content-Type"]) == (200, expected)
+        assert "accept" in reply.headers["Vary"]
+        known = {"Accept": accept, "If-None-Match": reply.headers["ETag"]}
+        assert (await http("GET", "/openapi/v2", headers=known)).code == 304
+    assert (await http("GET", "/openapi/v2", headers={"Accept": "application/cbor"})).code == 406
+    assert (await http("GET", "/openapi/v3/api/v1", headers={"Accept": asked})).code == 406

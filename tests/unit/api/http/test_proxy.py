@@ -154,6 +154,17 @@ async def test_attach_and_port_forward_have_the_nodes_paths(
         assert node.requests[-1].startswith(path)
 
 
+async def test_a_log_may_come_over_an_upgraded_connection(
+    server: ApiServer, address: tuple[str, int], node: Node
+) -> None:
+    raw = await Raw.open(server, address)
+    assert " 101 " in await raw.upgrade(f"{PODS}/a/log?follow=true")
+    raw.writer.close()
+    assert node.requests[-1].startswith("GET /containerLogs/default/a/main?follow=true ")
+    raw = await Raw.open(server, address)
+    assert (await raw.refusal(f"{PODS}/a/log", method="POST"))["code"] == 405
+
+
 async def test_a_refusal_before_the_upgrade_is_an_ordinary_answer(
     server: ApiServer, address: tuple[str, int], http: Http, node: Node
 ) -> None:
@@ -240,3 +251,70 @@ async def test_a_service_is_reached_through_its_endpoints(http: Http, server: Ap
         reply = await http.get(f"{DEFAULT}/services/web:http/proxy/x/y", q="1")
         assert (reply.code, reply.headers["X-Own"]) == (201, "yes")
         assert reply.text.startswith("GET /x/y?q=1 HTTP/1.1")
+
+
+class Site:
+    """A server in a pod, put there directly: no client may name a loopback address."""
+
+    def __init__(self, page: bytes, *headers: bytes) -> None:
+        self.requests: list[str] = []
+        size = b"Content-Length: %d" % len(page)
+        self._answer = b"\r\n".join([b"HTTP/1.1 200 OK", size, *headers, b"", page])
+
+    async def start(self, server: ApiServer, context: ssl.SSLContext | None = None) -> str:
+        """Returns the port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        made = pod("site", node="one") | {"status": {"podIP": "127.0.0.1"}}
+        made["metadata"]["namespace"] = "default"
+        await server.store.create("/registry/core/pods/default/site", made)
+        return str(self._server.sockets[0].getsockname()[1])
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(self._answer)
+        await writer.drain()
+        writer.close()
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.fixture
+def served(server: ApiServer) -> ssl.SSLContext:
+    """TLS with a certificate that nobody has to trust."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    pair = server.admin()
+    context.load_cert_chain(pair.cert, pair.key)
+    return context
+
+
+async def test_a_pod_is_reached_over_tls_whoever_signed_its_certificate(
+    http: Http, server: ApiServer, served: ssl.SSLContext
+) -> None:
+    site = Site(b'<a href="/b">', b"Content-Type: text/html; charset=utf-8", b"Location: /c")
+    port = await site.start(server, served)
+    prefix = f"{PODS}/https:site:{port}/proxy"
+    reply = await http.get(f"{prefix}/a")
+    assert (reply.code, reply.text) == (200, f'<a href="{prefix}/b">')
+    assert reply.headers["Location"] == f"{prefix}/c"
+    site.close()
+
+
+async def test_what_is_no_page_passes_as_it_is(http: Http, server: ApiServer) -> None:
+    site = Site(b'<a href="/b">', b"Content-Type: text/plain")
+    port = await site.start(server)
+    reply = await http.get(f"{PODS}/site:{port}/proxy/a%20b;c/d", q="1 2")
+    assert reply.text == '<a href="/b">'
+    assert site.requests[0].startswith("GET /a%20b;c/d?q=1+2 HTTP/1.1")
+    site.close()
+
+
+async def test_a_proxy_without_a_path_redirects_to_the_root(http: Http, server: ApiServer) -> None:
+    site = Site(b"root")
+    port = await site.start(server)
+    prefix = f"{PODS}/http:site:{port}/proxy"
+    reply = await http("GET", prefix, q="1", redirects=False)
+    assert (reply.code, reply.headers["Location"]) == (301, f"{prefix}/?q=1")
+    assert (await http.delete(prefix)).text == "root"
+    assert site.requests[0].startswith("DELETE / HTTP/1.1")
+    site.close()

@@ -157,3 +157,8 @@ async def test_the_first_objects_are_there(http: Http, server: ApiServer) -> Non
     assert [port["name"] for port in dns["spec"]["ports"]] == ["dns", "dns-tcp"]
     classes = await http.get("/apis/scheduling.k8s.io/v1/priorityclasses")
     assert classes.names == ["system-cluster-critical", "system-node-critical"]
+    record = (await http.get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes")).obj
+    assert record["spec"]["cidrs"] == ["10.43.0.0/16"]
+    assert [(entry["type"], entry["status"]) for entry in record["status"]["conditions"]] == [
+        ("Ready", "True")
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import orjson
 import pytest
 from openapi_core import OpenAPI
 
-from podium.api.schema.openapi import Documents
+from podium.api.schema.openapi import Documents, builders
 from podium.api.types.resources import BUILT_IN
 
 SERVER = Documents()
@@ -41,6 +42,22 @@ def test_the_index_names_every_group_version_with_a_hash() -> None:
     apps = paths["apis/apps/v1"]["serverRelativeURL"]
     assert apps == f"/openapi/v3/apis/apps/v1?hash={SERVER.v3_hash('apis/apps/v1')}"
     assert Documents(BUILT_IN[:-1]).v3_index() != SERVER.v3_index()
+
+
+def test_the_hash_in_the_index_is_that_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in GROUPS:
+        document = SERVER.v3(path)
+        assert document is not None
+        assert document.etag == SERVER.v3_hash(path) == hashlib.sha256(document.body()).hexdigest().upper()
+    monkeypatch.setattr(builders, "PATCH_TYPES", builders.PATCH_TYPES[:1])
+    changed = Documents()
+    assert changed.v3_hash("apis/apps/v1") != SERVER.v3_hash("apis/apps/v1")
+    assert changed.v3_hash("apis/authorization.k8s.io/v1") == SERVER.v3_hash("apis/authorization.k8s.io/v1")
+
+
+def test_the_hash_of_an_unknown_group_version_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        SERVER.v3_hash("apis/nonsense/v1")
 
 
 def test_an_unknown_group_version_has_no_document() -> None:
