@@ -60,7 +60,7 @@ need_python() {
 need_venv() {
     local extra=${1:-} stamp=$VENV/.podium-$1 sum
     sum=$(cat "$ROOT/pyproject.toml" "$ROOT/setup.py" "$ROOT"/runtime/protos/*.proto | sha256sum | cut -d' ' -f1)
-    [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum $ROOT" ] && [ -e "$ROOT/runtime/protos/.compiled" ] && return 0
+    [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum $ROOT" ] && [ -e "$ROOT/runtime/protos/tasks_pb2.py" ] && return 0
     need_python
     [ -x "$VENV/bin/python" ] || { step "Creating $VENV"; python3 -m venv "$VENV"; }
     step "Installing Podium and its Python packages"
@@ -70,7 +70,6 @@ need_venv() {
         { tail -n 20 "$log" >&2; rm -f "$log"; fail "pip install failed"; }
     rm -f "$log"
     printf '%s\n' "$sum $ROOT" >"$stamp"
-    touch "$ROOT/runtime/protos/.compiled"
 }
 
 need_runtime() {
