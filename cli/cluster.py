@@ -32,7 +32,7 @@ class Cluster:
     cluster_domain: str = "cluster.local"
     api_port: int = 6443
     node_port: int = 10250
-    cgroup_root: str = "kubepods"
+    cgroup_root: str = ""
     dns_upstream: str = ""
 
     @property

@@ -25,7 +25,7 @@ HELP = {
     "cluster_domain": "DNS domain of the cluster",
     "api_port": "port of the API server",
     "node_port": "port of the node API (logs, exec)",
-    "cgroup_root": "cgroup below which pods run",
+    "cgroup_root": "cgroup below which `kubepods` is made (default: the root)",
     "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
     "name": "name of the kubeconfig context",
 }
