@@ -1,4 +1,5 @@
-"""The one error tree: every failure that a client may see is a `StatusError`, a metav1.Status with its HTTP code.
+"""The one error tree: every failure that a client may see is a `StatusError`, a metav1.Status with its HTTP
+code.
 
 Source: API reference, meta/v1 Status, StatusReason, StatusCause.
 """
@@ -12,7 +13,8 @@ from podium.api.types import Obj
 
 
 class Cause(NamedTuple):
-    """One field's fault. `reason` is FieldValueInvalid, FieldValueRequired, FieldValueNotSupported, ...; `field` a path
+    """One field's fault. `reason` is FieldValueInvalid, FieldValueRequired, FieldValueNotSupported, ...;
+    `field` a path
     such as `spec.containers[0].name`; `message` is upstream's text after the path: `Invalid value: ...`."""
 
     reason: str
@@ -24,7 +26,8 @@ class Cause(NamedTuple):
 
 
 class StatusError(Exception):
-    """An API failure. `code` is the HTTP status, `reason` a metav1.StatusReason, `details` a metav1.StatusDetails."""
+    """An API failure. `code` is the HTTP status, `reason` a metav1.StatusReason, `details` a
+    metav1.StatusDetails."""
 
     def __init__(self, code: int, reason: str, message: str, details: Obj | None = None) -> None:
         super().__init__(message)
@@ -130,7 +133,9 @@ def expired(message: str) -> StatusError:
     return StatusError(410, "Expired", message)
 
 
-def method_not_allowed(message: str = "the server does not allow this method on the requested resource") -> StatusError:
+def method_not_allowed(
+    message: str = "the server does not allow this method on the requested resource",
+) -> StatusError:
     return StatusError(405, "MethodNotAllowed", message, {})
 
 

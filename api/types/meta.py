@@ -71,7 +71,8 @@ def controller_of(obj: Obj) -> Obj | None:
 
 
 def controller_reference(owner: Obj) -> Obj:
-    """The ownerReference that makes `owner` (with apiVersion and kind set) the controller of another object."""
+    """The ownerReference that makes `owner` (with apiVersion and kind set) the controller of another
+    object."""
     meta = owner["metadata"]
     return {
         "apiVersion": owner["apiVersion"],

@@ -1,4 +1,5 @@
-"""The resources of v1.36's stable API groups, as a table: what discovery lists and what clients name in requests.
+"""The resources of v1.36's stable API groups, as a table: what discovery lists and what clients name in
+requests.
 
 Source: API reference v1.36; `kubectl api-resources`.
 """
@@ -9,7 +10,8 @@ from typing import NamedTuple
 
 
 class Resource(NamedTuple):
-    """One resource. `group` is "" for core. `subresources` maps a name to the kind it takes ("" for the resource's own
+    """One resource. `group` is "" for core. `subresources` maps a name to the kind it takes ("" for the
+    resource's own
     kind, and for what is no object, such as a log). `storage` names the version its objects are kept in."""
 
     group: str
@@ -20,7 +22,16 @@ class Resource(NamedTuple):
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
-    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+    verbs: tuple[str, ...] = (
+        "create",
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch",
+    )
     singular: str = ""
 
     @property
@@ -51,7 +62,9 @@ EXTENSIONS = ("api-extensions",)
 CREATE_ONLY = ("create",)
 
 
-def _core(plural: str, kind: str, namespaced: bool = True, *more: tuple[str, ...], **named: tuple[str, ...]) -> Resource:
+def _core(
+    plural: str, kind: str, namespaced: bool = True, *more: tuple[str, ...], **named: tuple[str, ...]
+) -> Resource:
     return Resource("", "v1", plural, kind, namespaced, *more, **named)  # type: ignore[arg-type]
 
 
@@ -62,16 +75,38 @@ ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", True, ("ep",), singular
 EVENTS = _core("events", "Event", True, ("ev",))
 LIMIT_RANGES = _core("limitranges", "LimitRange", True, ("limits",))
 NAMESPACES = _core(
-    "namespaces", "Namespace", False, ("ns",), (), ("finalize", "status"),
+    "namespaces",
+    "Namespace",
+    False,
+    ("ns",),
+    (),
+    ("finalize", "status"),
     verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
-)  # fmt: skip
+)
 NODES = _core("nodes", "Node", False, ("no",), (), ("proxy", "status"))
-PERSISTENT_VOLUME_CLAIMS = _core("persistentvolumeclaims", "PersistentVolumeClaim", True, ("pvc",), (), STATUS)
+PERSISTENT_VOLUME_CLAIMS = _core(
+    "persistentvolumeclaims", "PersistentVolumeClaim", True, ("pvc",), (), STATUS
+)
 PERSISTENT_VOLUMES = _core("persistentvolumes", "PersistentVolume", False, ("pv",), (), STATUS)
 PODS = _core(
-    "pods", "Pod", True, ("po",), ALL,
-    ("attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize", "status"),
-)  # fmt: skip
+    "pods",
+    "Pod",
+    True,
+    ("po",),
+    ALL,
+    (
+        "attach",
+        "binding",
+        "ephemeralcontainers",
+        "eviction",
+        "exec",
+        "log",
+        "portforward",
+        "proxy",
+        "resize",
+        "status",
+    ),
+)
 POD_TEMPLATES = _core("podtemplates", "PodTemplate")
 REPLICATION_CONTROLLERS = _core("replicationcontrollers", "ReplicationController", True, ("rc",), ALL, SCALED)
 RESOURCE_QUOTAS = _core("resourcequotas", "ResourceQuota", True, ("quota",), (), STATUS)
@@ -109,7 +144,9 @@ CSI_DRIVERS = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
 CSI_NODES = Resource("storage.k8s.io", "v1", "csinodes", "CSINode", False)
 CSI_STORAGE_CAPACITIES = Resource("storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", True)
 STORAGE_CLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False, ("sc",))
-VOLUME_ATTACHMENTS = Resource("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", False, (), (), STATUS)
+VOLUME_ATTACHMENTS = Resource(
+    "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", False, (), (), STATUS
+)
 VOLUME_ATTRIBUTES_CLASSES = Resource(
     "storage.k8s.io", "v1", "volumeattributesclasses", "VolumeAttributesClass", False, ("vac",)
 )
@@ -126,52 +163,115 @@ ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", True)
 
 CERTIFICATE_SIGNING_REQUESTS = Resource(
-    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", False, ("csr",), (),
+    "certificates.k8s.io",
+    "v1",
+    "certificatesigningrequests",
+    "CertificateSigningRequest",
+    False,
+    ("csr",),
+    (),
     ("approval", "status"),
-)  # fmt: skip
+)
 
 MUTATING_ADMISSION_POLICIES = Resource(
-    "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", False, (), EXTENSIONS
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicy",
+    False,
+    (),
+    EXTENSIONS,
 )
 MUTATING_ADMISSION_POLICY_BINDINGS = Resource(
-    "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", False,
-    (), EXTENSIONS,
-)  # fmt: skip
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingadmissionpolicybindings",
+    "MutatingAdmissionPolicyBinding",
+    False,
+    (),
+    EXTENSIONS,
+)
 MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False,
-    (), EXTENSIONS,
-)  # fmt: skip
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+    False,
+    (),
+    EXTENSIONS,
+)
 VALIDATING_ADMISSION_POLICIES = Resource(
-    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", False,
-    (), EXTENSIONS, STATUS,
-)  # fmt: skip
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    False,
+    (),
+    EXTENSIONS,
+    STATUS,
+)
 VALIDATING_ADMISSION_POLICY_BINDINGS = Resource(
-    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False,
-    (), EXTENSIONS,
-)  # fmt: skip
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    False,
+    (),
+    EXTENSIONS,
+)
 VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False,
-    (), EXTENSIONS,
-)  # fmt: skip
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    False,
+    (),
+    EXTENSIONS,
+)
 
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, ("crd", "crds"),
-    EXTENSIONS, STATUS,
-)  # fmt: skip
-API_SERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", False, (), EXTENSIONS, STATUS)
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    False,
+    ("crd", "crds"),
+    EXTENSIONS,
+    STATUS,
+)
+API_SERVICES = Resource(
+    "apiregistration.k8s.io", "v1", "apiservices", "APIService", False, (), EXTENSIONS, STATUS
+)
 
 SELF_SUBJECT_REVIEWS = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False, verbs=CREATE_ONLY
 )
-TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False, verbs=CREATE_ONLY)
+TOKEN_REVIEWS = Resource(
+    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False, verbs=CREATE_ONLY
+)
 LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview", True, verbs=CREATE_ONLY
+    "authorization.k8s.io",
+    "v1",
+    "localsubjectaccessreviews",
+    "LocalSubjectAccessReview",
+    True,
+    verbs=CREATE_ONLY,
 )
 SELF_SUBJECT_ACCESS_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False, verbs=CREATE_ONLY
+    "authorization.k8s.io",
+    "v1",
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    False,
+    verbs=CREATE_ONLY,
 )
 SELF_SUBJECT_RULES_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", False, verbs=CREATE_ONLY
+    "authorization.k8s.io",
+    "v1",
+    "selfsubjectrulesreviews",
+    "SelfSubjectRulesReview",
+    False,
+    verbs=CREATE_ONLY,
 )
 SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False, verbs=CREATE_ONLY
@@ -181,15 +281,27 @@ EVENTS_V1 = Resource("events.k8s.io", "v1", "events", "Event", True, ("ev",))
 
 RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False)
 
-FLOW_SCHEMAS = Resource("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema", False, (), (), STATUS)
+FLOW_SCHEMAS = Resource(
+    "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema", False, (), (), STATUS
+)
 PRIORITY_LEVEL_CONFIGURATIONS = Resource(
-    "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "PriorityLevelConfiguration", False,
-    (), (), STATUS,
-)  # fmt: skip
+    "flowcontrol.apiserver.k8s.io",
+    "v1",
+    "prioritylevelconfigurations",
+    "PriorityLevelConfiguration",
+    False,
+    (),
+    (),
+    STATUS,
+)
 
 DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "deviceclasses", "DeviceClass", False)
 RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", True, (), (), STATUS)
-RESOURCE_CLAIM_TEMPLATES = Resource("resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate", True)
+RESOURCE_CLAIM_TEMPLATES = Resource(
+    "resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate", True
+)
 RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "resourceslices", "ResourceSlice", False)
 
-BUILT_IN: tuple[Resource, ...] = tuple(entry for entry in list(globals().values()) if isinstance(entry, Resource))
+BUILT_IN: tuple[Resource, ...] = tuple(
+    entry for entry in list(globals().values()) if isinstance(entry, Resource)
+)

@@ -15,7 +15,8 @@ Labels = Mapping[str, str]
 
 
 class Requirement(NamedTuple):
-    """One clause. `operator` is In, NotIn, Exists, DoesNotExist, Gt or Lt; `values` is empty for the two of existence."""
+    """One clause. `operator` is In, NotIn, Exists, DoesNotExist, Gt or Lt; `values` is empty for the two of
+    existence."""
 
     key: str
     operator: str
@@ -42,7 +43,8 @@ class Requirement(NamedTuple):
 
 
 class Selector(NamedTuple):
-    """All requirements must hold; with none it selects everything. `nothing` selects no object at all (a nil LabelSelector)."""
+    """All requirements must hold; with none it selects everything. `nothing` selects no object at all (a nil
+    LabelSelector)."""
 
     requirements: tuple[Requirement, ...] = ()
     nothing: bool = False
@@ -69,7 +71,8 @@ _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt", "in": 
 
 
 def is_label_key(text: str) -> bool:
-    """Whether `text` is a qualified name: an optional DNS prefix and a slash, and a name of at most 63 characters."""
+    """Whether `text` is a qualified name: an optional DNS prefix and a slash, and a name of at most 63
+    characters."""
     prefix, slash, name = text.rpartition("/")
     if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
         return False
@@ -119,7 +122,9 @@ def from_label_selector(selector: Obj | None) -> Selector:
     """A metav1.LabelSelector; None selects nothing, {} everything."""
     if selector is None:
         return NOTHING
-    requirements = [Requirement(key, "In", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
+    requirements = [
+        Requirement(key, "In", (value,)) for key, value in (selector.get("matchLabels") or {}).items()
+    ]
     for entry in selector.get("matchExpressions") or ():
         requirements.append(Requirement(entry["key"], entry["operator"], tuple(entry.get("values") or ())))
     return Selector(tuple(requirements))
@@ -139,7 +144,8 @@ class FieldTerm(NamedTuple):
 
 
 def parse_fields(text: str) -> tuple[FieldTerm, ...]:
-    """A request's `fieldSelector`: `path=value,path!=value`, with `\\,`, `\\=` and `\\\\` escaped. Raises ValueError."""
+    """A request's `fieldSelector`: `path=value,path!=value`, with `\\,`, `\\=` and `\\\\` escaped. Raises
+    ValueError."""
     terms = []
     for part in re.split(r"(?<!\\),", text):
         if not part:
