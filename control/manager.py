@@ -18,6 +18,7 @@ from podium.client.leader import LeaderElector, LostLease, Timing
 from podium.client.workqueue import backoff
 from podium.control.controller import Context
 from podium.control.deployments.controller import DeploymentController
+from podium.control.disruptions.controller import DisruptionController
 from podium.control.endpoints.endpoints_controller import EndpointsController
 from podium.control.endpoints.mirror_controller import EndpointSliceMirroring
 from podium.control.endpoints.slice_controller import EndpointSliceController
@@ -26,6 +27,7 @@ from podium.control.metadata import MetadataWatch
 from podium.control.namespaces import NamespaceController
 from podium.control.nodes import NodeIpam, NodeLifecycle, TaintEviction
 from podium.control.podgc import PodCollector
+from podium.control.quotas import QuotaController
 from podium.control.replicas.controller import REPLICATION_CONTROLLER, ReplicaController
 from podium.control.rootca import RootCaPublisher
 from podium.control.scheduler import Scheduler
@@ -106,12 +108,14 @@ class ControllerManager:
             DeploymentController(context),
             ReplicaController(context),
             ReplicaController(context, REPLICATION_CONTROLLER),
+            DisruptionController(context),
             EndpointSliceController(context),
             EndpointSliceMirroring(context),
             EndpointsController(context),
             ServiceAccountController(context),
             NamespaceController(context, metadata),
             GarbageCollector(context, metadata),
+            QuotaController(context, metadata),
             PodCollector(context),
             NodeLifecycle(context),
             TaintEviction(context),

@@ -11,11 +11,17 @@ from decimal import Decimal
 
 from podium.api.types import Obj, quantity
 from podium.api.types.meta import deleting, namespace_of
-from podium.api.types.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES, Resource
+from podium.api.types.resources import (
+    EVENTS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    RESOURCE_QUOTAS,
+    SERVICES,
+    Resource,
+)
 from podium.api.types.usage import counted_by, shown, usage, usage_of
 from podium.control.controller import Context, Controller
 from podium.control.metadata import MetadataWatch, Record
-from podium.control.pods import is_finished
 
 GATHER = 0.1  # seconds that changes of a namespace are gathered
 RESYNC = 300.0  # seconds after which usage is reckoned again, should an event have been missed
@@ -75,14 +81,16 @@ class QuotaController(Controller):
         def changed(old: Obj | None, new: Obj | None) -> None:
             if old is None or new is None or not self.quotas.list(namespace_of(new)):
                 return
-            if is_finished(old) != is_finished(new) or usage_of(resource, old) != usage_of(resource, new):
+            if usage_of(resource, old) != usage_of(resource, new):
                 self.queue.add_after(namespace_of(new), GATHER)
 
         self.watch(resource).add_handler(changed)
 
     def _counted(self, old: Record | None, new: Record | None) -> None:
         record = new or old
-        if record is not None and (old is None or new is None) and self.quotas.list(record.namespace):
+        if record is None or not record.namespace or (old is not None and new is not None):
+            return
+        if self.quotas.list(record.namespace):
             self.queue.add_after(record.namespace, GATHER)
 
     async def reconcile(self, key: str) -> None:

@@ -21,7 +21,7 @@ class Namespaces(Strategy):
     name_rule = staticmethod(names.dns_label)
     columns = cells.table("Name", "Status", "Age")
     fields = same("status.phase")
-    status_keeps = ("labels", "annotations", "ownerReferences")
+    status_keeps = ()
 
     def default(self, obj: Obj) -> None:
         if name := obj["metadata"].get("name"):

@@ -26,6 +26,7 @@ def _quota_resource(name: str) -> names.Messages:
 
 
 class ResourceQuotas(Strategy):
+    status_keeps = ()
     columns = cells.table("Name", "Request", "Limit", "Age")
 
     def check(self, obj: Obj) -> list[Cause]:
