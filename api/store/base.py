@@ -133,6 +133,11 @@ class Store(Protocol):
         Not for readers."""
         ...
 
+    def latest_below(self, prefix: str) -> Sequence[Entry]:
+        """As `latest`, of everything below `prefix`, in no order: for a write that others may leave no room
+        for."""
+        ...
+
     def list(self, prefix: str) -> Sequence[Entry]:
         """The durable current state below `prefix`, sorted by key, from memory."""
         ...

@@ -153,6 +153,18 @@ class LogStore(Store):
             return self._state.get(key)
         return None if write.type == "DELETED" else write.entry
 
+    def latest_below(self, prefix: str) -> Sequence[Entry]:
+        writes = [write for key, write in self._pending.items() if key.startswith(prefix)]
+        if not writes:
+            return self.list(prefix)
+        entries = {entry.key: entry for entry in self.list(prefix)}
+        for write in writes:
+            if write.type == "DELETED":
+                entries.pop(write.entry.key, None)
+            else:
+                entries[write.entry.key] = write.entry
+        return list(entries.values())
+
     def list(self, prefix: str) -> Sequence[Entry]:
         return self._state.below(prefix)
 

@@ -54,6 +54,17 @@ async def test_label_selectors_select(http: Http) -> None:
         assert (await http.get(MAPS, labelSelector=selector)).names == names, selector
 
 
+async def test_a_label_elsewhere_in_an_object_is_no_label_of_it(http: Http) -> None:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    await http.made(f"{DEFAULT}/podtemplates", {"metadata": {"name": "a"}, "template": template})
+    labels = {"app": "web", "tier": "front"}
+    await http.made(
+        f"{DEFAULT}/podtemplates", {"metadata": {"name": "b", "labels": labels}, "template": template}
+    )
+    for selector, names in {"app=web": ["b"], "app=web,tier=front": ["b"], "app=web,tier=back": []}.items():
+        assert (await http.get(f"{DEFAULT}/podtemplates", labelSelector=selector)).names == names, selector
+
+
 async def test_field_selectors_select(http: Http) -> None:
     await http.made(f"{DEFAULT}/pods", pod("a", node="one"))
     await http.made(f"{DEFAULT}/pods", pod("b", node="two"))

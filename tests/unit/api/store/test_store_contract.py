@@ -124,6 +124,20 @@ async def test_an_accepted_write_is_shown_to_writers_at_once_and_to_readers_when
     assert store.get(A) is accepted
 
 
+async def test_accepted_writes_are_among_what_writers_see_below_a_prefix(store: Store) -> None:
+    first, second = await store.create(A, thing(A)), await store.create(B, thing(B))
+    writing = [
+        asyncio.ensure_future(store.update(A, thing(A, x=1), first.revision)),
+        asyncio.ensure_future(store.delete(B, thing(B), second.revision)),
+        asyncio.ensure_future(store.create(C, thing(C))),
+    ]
+    await asyncio.sleep(0)
+    assert {entry.key: entry.revision for entry in store.latest_below(PODS)} == {A: 3, C: 5}
+    assert {entry.key for entry in store.list(PODS)} == {A, B}
+    await asyncio.gather(*writing)
+    assert {entry.key for entry in store.latest_below(PODS)} == {A, C}
+
+
 async def test_writers_may_build_on_what_is_not_durable_yet(store: Store) -> None:
     async def chain() -> int:
         entry = await store.create(A, thing(A))
