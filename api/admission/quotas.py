@@ -1,8 +1,8 @@
 """ResourceQuota: what a namespace may hold and use in all.
 
-Usage is counted from what is stored at the moment of the request, not from the quota's status, which a
-controller writes later. Two creates that are under way at the same time do not see each other and may
-together go over a quota by one object.
+Usage is counted from what has been accepted at the moment of the request, not from the quota's status, which
+a controller writes later. Nothing waits between this plugin, the last of the chain, and the store's
+acceptance of the write, so that of two creates at the same time the second one sees the first.
 """
 
 from __future__ import annotations

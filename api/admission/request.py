@@ -59,7 +59,8 @@ class AdmissionRequest:
 
 @dataclass(slots=True, frozen=True)
 class Cluster:
-    """What plugins know of the rest of the cluster: the store's memory, read-only. `appears` waits a short
+    """What plugins know of the rest of the cluster: the store's memory, read-only; `every` shows what was
+    accepted and is not durable yet, too. `appears` waits a short
     while for an object that is about to be made and gives None when it is not; without it nobody waits."""
 
     lookup: Lookup

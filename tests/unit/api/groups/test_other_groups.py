@@ -285,3 +285,19 @@ def test_a_role_may_have_any_name_that_fits_into_a_path() -> None:
 )
 def test_rows(resource: Resource, obj: Obj, expected: list[Any]) -> None:
     assert list(row(resource, created(resource, obj)).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("255.255.255.255", None),
+        ("fe80::42:1dff:fe84:f9e2", None),
+        ("fe80:0:0:0:42:1dff:fe84:f9e2", "must be a canonical format IP address"),
+        ("web", 'ParseAddr("web"): unable to parse IP'),
+    ],
+)
+def test_an_ip_address_is_named_by_its_canonical_form(name: str, message: str | None) -> None:
+    parent = {"resource": "services", "namespace": "default", "name": "web"}
+    entry = {"metadata": {**meta(name), "namespace": ""}, "spec": {"parentRef": parent}}
+    found = faults(resources.IP_ADDRESSES, entry)
+    assert found == ([f'metadata.name: Invalid value: "{name}": {message}'] if message else [])
