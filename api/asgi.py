@@ -21,7 +21,7 @@ from podium.api.metrics import Metrics
 from podium.api.paths import find
 from podium.api.proxy import Proxy
 from podium.api.rest import Rest
-from podium.api.types.errors import StatusError, internal, no_such_path, unauthorized
+from podium.api.types.errors import StatusError, internal, method_not_allowed, no_such_path, unauthorized
 from podium.api.upgrade import Route
 
 log = logging.getLogger(__name__)
@@ -103,10 +103,12 @@ class App:
             raise unauthorized()
         parts = urlsplit(target)
         found = find(self._kinds, unquote(parts.path)) if parts.path.startswith(("/api/", "/apis/")) else None
-        if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy"):
+        if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy", "log"):
             raise no_such_path()
         if found.subresource not in found.kind.resource.subresources:
             raise no_such_path()
+        if found.subresource == "log" and method != "GET":
+            raise method_not_allowed()
         resource = found.kind.resource
         verb = "create" if method == "POST" else "get"
         authorize(

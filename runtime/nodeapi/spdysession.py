@@ -65,7 +65,8 @@ class SpdySession:
             waiting.cancel()
         if not self._complete.is_set():
             raise ConnectionResetError("timed out waiting for client to create streams")
-        for name in ("stdin", "resize"):
+        # Where both have something, a terminal has its size before its first input.
+        for name in ("resize", "stdin"):
             if name in self._streams:
                 self._read_next(name)
 

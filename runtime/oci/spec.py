@@ -169,8 +169,15 @@ def _linux(given: ContainerInput, limits: Security) -> Obj:
         linux["seccomp"] = limits.seccomp
     asked = (given.pod["spec"].get("securityContext") or {}).get("sysctls") or ()
     if asked:
-        linux["sysctl"] = {each["name"]: each["value"] for each in asked}
+        linux["sysctl"] = {sysctl_name(each["name"]): each["value"] for each in asked}
     return linux
+
+
+def sysctl_name(name: str) -> str:
+    """A sysctl's name with dots between its parts. One whose first separator is a slash has dots and slashes
+    the other way round (`net/ipv4/conf/eth0.100/forwarding`). Source: sysctl.d(5)."""
+    first = next((each for each in name if each in "./"), ".")
+    return name if first == "." else name.translate(str.maketrans("./", "/."))
 
 
 def _device_rules(given: ContainerInput, limits: Security) -> list[Obj]:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from podium.api.types import Obj, meta
 from podium.runtime.pods import rules
+from podium.runtime.pods.admission import refusal
 from podium.runtime.pods.model import (
     MIN_GRACE,
     Action,
@@ -39,7 +40,7 @@ DEFAULT_GRACE = 30
 
 def decide(pod: Obj, observed: Observed, now: datetime, *, phase: str) -> Plan:
     """The next steps. `phase` is the pod's phase of what is known now (`status.compose`)."""
-    failed = observed.failed or _past_deadline(pod, now)
+    failed = observed.failed or _past_deadline(pod, now) or refusal(pod)
     if observed.gone or meta.deleting(pod) or failed or phase in rules.TERMINAL:
         steps = _Steps(pod, observed, now)
         steps.end(phase)
@@ -154,8 +155,10 @@ class _Steps:
         return ready
 
     def _to_start(self) -> Iterator[Obj]:
-        """Containers that have no process and should have one, by the order of things: init containers one
-        after the other, sidecars among them beside what follows, then all others at once."""
+        """Containers that have no process and should have one, by the order of things: ephemeral ones
+        whenever they come, init containers one after the other, sidecars among them beside what follows,
+        then all others at once."""
+        yield from (each for each in rules.ephemeral_containers(self.pod) if self._idle(each))
         finished_init = bool(self.observed.sandbox) and rules.initialized(self.pod, self.observed)
         for container in rules.init_containers(self.pod):
             attempt = self._current(container)
@@ -168,10 +171,11 @@ class _Steps:
                 if attempt is None or attempt.state == "exited":
                     yield container
                 return
-        for container in rules.app_containers(self.pod):
-            latest = self.observed.latest(container["name"])
-            if latest is None or latest.state == "exited":
-                yield container
+        yield from (each for each in rules.app_containers(self.pod) if self._idle(each))
+
+    def _idle(self, container: Obj) -> bool:
+        latest = self.observed.latest(container["name"])
+        return latest is None or latest.state == "exited"
 
     def _current(self, container: Obj) -> Attempt | None:
         """The latest attempt, if it belongs to this sandbox: init containers run again in a new one."""

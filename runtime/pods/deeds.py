@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ from podium.api.types.resources import PODS
 from podium.runtime.archive import ArchiveError
 from podium.runtime.containerd import ContainerdError
 from podium.runtime.images import Image, PullError
+from podium.runtime.oci import PodPaths
 from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
-from podium.runtime.pods import rules, sources
-from podium.runtime.pods.containers import StartError, Wanted
+from podium.runtime.pods import rules, sources, starting
+from podium.runtime.pods.containers import Wanted
 from podium.runtime.pods.model import (
     Action,
-    Attempt,
     EnsureImage,
     Finish,
     KillContainer,
@@ -188,7 +189,7 @@ async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> N
         container=container,
         image=observed.images[action.name],
         env=env,
-        paths=node.sandboxes.paths(pod),
+        paths=_paths(worker, container),
         hostname=node.sandboxes.hostname(pod),
         sandbox=observed.sandbox,
         number=action.number,
@@ -200,11 +201,9 @@ async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> N
         attempt = await node.containers.make(wanted)
         observed.put(attempt)
         node.tell(pod, "Normal", "Created", "Container created", action.name)
-        try:
-            running = await node.containers.start(pod, container, attempt)
-        except StartError as error:
-            await _not_started(worker, container, attempt, str(error))
-            return
+        running = await starting.start(worker, container, attempt)
+    if running is None:
+        return
     observed.put(running)
     observed.troubles.pop(action.name, None)
     observed.images.pop(action.name, None)
@@ -212,16 +211,17 @@ async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> N
     worker.attendance.began(container, running)
 
 
-async def _not_started(worker: PodWorker, container: Obj, attempt: Attempt, message: str) -> None:
-    """An attempt without a process is one that has ended: it counts, and the next waits for the back-off."""
-    node, observed = worker.node, worker.observed
-    ended = await node.containers.failed(worker.pod, container, attempt, message)
-    observed.put(ended)
-    observed.images.pop(attempt.name, None)
-    now = node.now()
-    retry = max(rules.restart_at(ended), now)
-    observed.troubles[attempt.name] = Trouble("RunContainerError", message, now, retry)
-    node.tell(worker.pod, "Warning", "Failed", f"Error: {message}", attempt.name)
+def _paths(worker: PodWorker, container: Obj) -> PodPaths:
+    """The pod's shared files and namespaces. An ephemeral container may ask for another's processes. Raises
+    ConfigError when that one does not run."""
+    paths = worker.node.sandboxes.paths(worker.pod)
+    name = container.get("targetContainerName")
+    if not name or paths.pid or worker.pod["spec"].get("hostPID"):
+        return paths
+    target = worker.observed.latest(name)
+    if target is None or target.state != "running":
+        raise ConfigError(f'target container "{name}" does not run')
+    return replace(paths, pid=f"/proc/{target.pid}/ns/pid")
 
 
 async def _kill_container(worker: PodWorker, action: KillContainer) -> None:

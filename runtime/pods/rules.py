@@ -30,9 +30,22 @@ def app_containers(pod: Obj) -> list[Obj]:
     return found
 
 
+def ephemeral_containers(pod: Obj) -> list[Obj]:
+    """Containers added to a running pod to look into it: they run once, and nothing depends on them."""
+    found: list[Obj] = pod["spec"].get("ephemeralContainers") or []
+    return found
+
+
 def container_named(pod: Obj, name: str) -> Obj | None:
-    everyone = [*init_containers(pod), *app_containers(pod), *(pod["spec"].get("ephemeralContainers") or ())]
+    everyone = [*init_containers(pod), *app_containers(pod), *ephemeral_containers(pod)]
     return next((each for each in everyone if each["name"] == name), None)
+
+
+def field_path(pod: Obj, name: str) -> str:
+    """`spec.containers{NAME}`, as events name the container they are about."""
+    kinds = {"initContainers": init_containers, "ephemeralContainers": ephemeral_containers}
+    named = (kind for kind, of in kinds.items() if any(each["name"] == name for each in of(pod)))
+    return f"spec.{next(named, 'containers')}{{{name}}}"
 
 
 def is_sidecar(container: Obj) -> bool:
@@ -49,6 +62,8 @@ def spec_hash(container: Obj) -> str:
 def restarts(pod: Obj, container: Obj, exit_code: int) -> bool:
     """Whether a container that ended with this code is to run again. An init container's end with 0 is its
     purpose."""
+    if any(each is container for each in ephemeral_containers(pod)):
+        return False
     for rule in container.get("restartPolicyRules") or ():
         codes = rule.get("exitCodes") or {}
         listed = exit_code in (codes.get("values") or ())
@@ -94,7 +109,8 @@ def full_name(pod: Obj) -> str:
 def told(pod: Obj, name: str) -> Obj | None:
     """What the API server was last told about a container."""
     status = pod.get("status") or {}
-    everyone = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    everyone = (each for kind in kinds for each in status.get(kind) or ())
     return next((each for each in everyone if each["name"] == name), None)
 
 

@@ -29,8 +29,11 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
     ending = observed.gone or meta.deleting(pod) or observed.failed is not None
     init = _statuses(pod, rules.init_containers(pod), old.get("initContainerStatuses"), observed, now)
     apps = _statuses(pod, rules.app_containers(pod), old.get("containerStatuses"), observed, now)
+    added = _statuses(
+        pod, rules.ephemeral_containers(pod), old.get("ephemeralContainerStatuses"), observed, now
+    )
     if ending and observed.torn_down:
-        init, apps = [_located(each) for each in init], [_located(each) for each in apps]
+        init, apps, added = ([_located(each) for each in those] for those in (init, apps, added))
     everyone = {each["name"]: each for each in (*init, *apps)}
     phase = _phase(pod, observed, everyone, old.get("phase", ""), ending=ending)
     status = {name: value for name, value in old.items() if name not in _OWNED}
@@ -42,6 +45,8 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
     if init:
         status["initContainerStatuses"] = init
     status["containerStatuses"] = apps
+    if added:
+        status["ephemeralContainerStatuses"] = [_unprobed(each) for each in added]
     if generation := pod["metadata"].get("generation"):
         status["observedGeneration"] = generation
     status["conditions"] = conditions(
@@ -57,7 +62,8 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
 
 _OWNED = (
     "phase", "reason", "message", "startTime", "hostIP", "hostIPs", "podIP", "podIPs", "qosClass",
-    "conditions", "initContainerStatuses", "containerStatuses", "observedGeneration",
+    "conditions", "initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses",
+    "observedGeneration",
 )  # fmt: skip
 
 
@@ -259,6 +265,11 @@ def _readiness(made: Obj, observed: Observed, container_id: str, *, once: bool) 
         return
     made["started"] = running and container_id in observed.started
     made["ready"] = made["started"] and container_id in observed.ready
+
+
+def _unprobed(status: Obj) -> Obj:
+    """The status of an ephemeral container: no probe says that it has started, and it never is ready."""
+    return {**{name: value for name, value in status.items() if name != "started"}, "ready": False}
 
 
 def _mount(mount: Obj) -> Obj:

@@ -65,6 +65,53 @@ def test_a_container_does_not_wait_for_the_image_of_another() -> None:
     assert actions(of, known) == [EnsureImage("a", pull=False), StartContainer("b", 0, 0)]
 
 
+def test_an_ephemeral_container_starts_whenever_it_comes_and_only_once() -> None:
+    first, added = container("first"), container("added")
+    of = pod(initContainers=[first], ephemeralContainers=[added])
+    known = with_images(observed(running(first)), "added")
+    assert actions(of, known) == [StartContainer("added", 0, 0)]
+    known.put(ended(added, 1))
+    assert actions(of, known, after=1000) == []
+    ran = {"name": "added", "state": {"terminated": {"exitCode": 1}}}
+    forgotten = {**of, "status": {"ephemeralContainerStatuses": [ran]}}
+    assert actions(forgotten, with_images(observed(running(first)), "added")) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "message"),
+    [
+        ({"os": {"name": "windows"}}, "PodOSNotSupported", "the OS field doesn't match node OS"),
+        (
+            {"nodeSelector": {"kubernetes.io/os": "windows"}},
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "label doesn't match node label",
+        ),
+        (
+            {"securityContext": {"sysctls": [{"name": "kernel/msgmax", "value": "1"}]}},
+            "SysctlForbidden",
+            'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted',
+        ),
+        (
+            {"hostIPC": True, "securityContext": {"sysctls": [{"name": "kernel.shm_rmid_forced"}]}},
+            "SysctlForbidden",
+            '"kernel.shm_rmid_forced" not allowed with host IPC enabled',
+        ),
+    ],
+)
+def test_a_pod_that_cannot_run_here_is_refused(spec: Obj, reason: str, message: str) -> None:
+    made = plan(pod(**spec), Observed(), phase="Pending")
+    assert made.failed is not None
+    assert made.failed[0] == reason
+    assert message in made.failed[1]
+    assert made.actions == ()
+
+
+def test_what_every_node_has_is_not_refused() -> None:
+    sysctls = [{"name": "kernel.shm_rmid_forced"}, {"name": "net/ipv4/tcp_syncookies"}]
+    spec = {"os": {"name": "linux"}, "securityContext": {"sysctls": sysctls}}
+    assert plan(pod(**spec), Observed(), phase="Pending").failed is None
+
+
 def test_init_containers_run_one_after_the_other() -> None:
     one, two = container("one"), container("two")
     of = pod(initContainers=[one, two])

@@ -413,9 +413,14 @@ def test_a_volume_may_cover_the_hosts_file() -> None:
 
 
 def test_sysctls_and_the_working_directory_are_the_pods() -> None:
-    sysctl = {"sysctls": [{"name": "net.core.somaxconn", "value": "9"}]}
+    names = ("net.core.somaxconn", "kernel/shm_rmid_forced", "net/ipv4/conf/eth0.1/forwarding")
+    sysctl = {"sysctls": [{"name": name, "value": "9"} for name in names]}
     made = spec(pod(container(workingDir="/w"), securityContext=sysctl))
-    assert made["linux"]["sysctl"] == {"net.core.somaxconn": "9"}
+    assert made["linux"]["sysctl"] == {
+        "net.core.somaxconn": "9",
+        "kernel.shm_rmid_forced": "9",
+        "net.ipv4.conf.eth0/1.forwarding": "9",
+    }
     assert made["process"]["cwd"] == "/w"
 
 

@@ -51,6 +51,22 @@ def test_a_new_pod_is_pending_and_its_containers_are_being_created() -> None:
     assert status["observedGeneration"] == 1
 
 
+def test_an_ephemeral_container_has_a_status_of_its_own_and_decides_nothing() -> None:
+    added = container("added")
+    of = pod(ephemeralContainers=[added])
+    known = observed(running(of["spec"]["containers"][0]), started={"c-0"}, ready={"c-0"})
+    [waiting] = told(of, known)["ephemeralContainerStatuses"]
+    assert waiting["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    known.put(ended(added, 1))
+    status = told(of, known)
+    [shown] = status["ephemeralContainerStatuses"]
+    assert shown["state"]["terminated"]["exitCode"] == 1
+    assert shown["ready"] is False
+    assert "started" not in shown
+    assert status["phase"] == "Running"
+    assert conditions(status)["Ready"] == "True"
+
+
 def test_containers_behind_init_containers_say_so() -> None:
     status = told(pod(initContainers=[container("i")]), Observed())
     assert the_container(status)["state"] == {"waiting": {"reason": "PodInitializing"}}

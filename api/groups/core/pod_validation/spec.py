@@ -16,6 +16,7 @@ _NAMED = (
     ("hostname", names.dns_label), ("subdomain", names.dns_label), ("priorityClassName", names.dns_subdomain),
     ("runtimeClassName", names.dns_subdomain),
 )  # fmt: skip
+MAX_HOSTNAME = 64
 MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_TEXT = 3, 32, 2048
 
 
@@ -66,6 +67,8 @@ def check_spec(spec: Obj, path: str, *, is_pod: bool) -> list[Cause]:
         detail = values.in_range(1, MAX_INT32)
         found.append(causes.invalid(f"{path}.activeDeadlineSeconds", deadline, detail))
     found += _hosts(spec, path)
+    if spec.get("hostnameOverride") is not None:
+        found += _hostname_override(spec, f"{path}.hostnameOverride")
     policy = spec.get("preemptionPolicy")
     found += values.optional_one_of(policy, f"{path}.preemptionPolicy", PREEMPTION_POLICIES)
     return found
@@ -119,6 +122,18 @@ def _dns(spec: Obj, path: str) -> list[Cause]:
         if not option.get("name"):
             found.append(causes.required(f"{path}.options[{index}]", "must not be empty"))
     return found
+
+
+def _hostname_override(spec: Obj, path: str) -> list[Cause]:
+    name = spec["hostnameOverride"]
+    found = [
+        causes.forbidden(path, f"may not be specified when {key} is true")
+        for key in ("setHostnameAsFQDN", "hostNetwork")
+        if spec.get(key)
+    ]
+    if len(name) > MAX_HOSTNAME:
+        found.append(causes.too_long(path, MAX_HOSTNAME))
+    return found + values.named(name, path, names.dns_subdomain)
 
 
 def _hosts(spec: Obj, path: str) -> list[Cause]:

@@ -39,6 +39,21 @@ def of(**parts: Any) -> Any:
 
 
 FAULTS = [
+    (
+        pod(hostnameOverride="a", setHostnameAsFQDN=True, hostNetwork=True),
+        [
+            "spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+            "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+        ],
+    ),
+    (
+        pod(hostnameOverride="Not-A-Name"),
+        [f'spec.hostnameOverride: Invalid value: "Not-A-Name": {SUBDOMAIN_RULE}'],
+    ),
+    (
+        pod(hostnameOverride="a" * 65),
+        ["spec.hostnameOverride: Too long: may not be more than 64 bytes"],
+    ),
     (pod(containers=[]), ["spec.containers: Required value"]),
     (pod(containers=[{"name": "c"}]), ["spec.containers[0].image: Required value"]),
     (pod(containers=[{"image": "i"}]), ["spec.containers[0].name: Required value"]),

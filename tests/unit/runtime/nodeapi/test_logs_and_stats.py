@@ -72,6 +72,34 @@ async def test_the_previous_log_is_the_one_before(bench: Bench) -> None:
         assert await response.content.readline() == b"before\n"
 
 
+@pytest.mark.parametrize(
+    ("protocols", "messages"),
+    [
+        (("binary.k8s.io",), [b"one\n", b"two\n"]),
+        ((), [b"one\n", b"two\n"]),
+        (("base64.binary.k8s.io",), ["b25lCg==", "dHdvCg=="]),
+    ],
+)
+async def test_a_log_comes_over_a_websocket(
+    bench: Bench, protocols: tuple[str, ...], messages: list[bytes | str]
+) -> None:
+    id = await bench.start("p", "sh", "-c", "echo one; read line; echo two", stdin=True)
+    async with bench.client.ws_connect(LOGS, params={"follow": "true"}, protocols=protocols) as socket:
+        assert (await socket.receive()).data == messages[0]
+        async with await bench.shell("attach", "p") as shell:
+            await shell.stdin(b"go\n")
+            await bench.end(id)
+        assert (await socket.receive()).data == messages[1]
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_a_log_is_refused_to_who_speaks_no_protocol_of_ours(bench: Bench) -> None:
+    await bench.start("p", "sleep", "1000")
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await bench.client.ws_connect(LOGS, protocols=("v5.channel.k8s.io",))
+    assert refused.value.status == 400
+
+
 async def test_it_is_healthy_and_lists_its_pods(bench: Bench) -> None:
     await bench.start("p", "sleep", "1000")
     async with bench.client.get("/healthz") as response:
