@@ -15,8 +15,7 @@ DEFAULT_DATA_DIR = "/var/lib/podium"
 @dataclass(frozen=True)
 class Cluster:
     """A local cluster's settings. Two clusters can share a machine when they share no folder, link or address
-    (for instance
-    in two network namespaces, with two data folders)."""
+    (for instance in two network namespaces, with two data folders)."""
 
     name: str = "podium"
     data_dir: str = DEFAULT_DATA_DIR
@@ -34,6 +33,7 @@ class Cluster:
     node_port: int = 10250
     cgroup_root: str = ""
     dns_upstream: str = ""
+    check_contract: bool = False
 
     @property
     def service_network(self) -> IPv4Network:

@@ -1,12 +1,10 @@
 """Request bodies in `application/vnd.kubernetes.protobuf`, which Go clients (kubectl's `create deployment`
-among them)
-send for built-in kinds. Answers are never protobuf: those clients take JSON too.
+among them) send for built-in kinds. Answers are never protobuf: those clients take JSON too.
 
 The envelope is the four bytes `k8s\\0` and a runtime.Unknown (typeMeta 1, raw 2). What the types are comes
-from the
-definitions; the fields' numbers from `field_numbers.txt`: a line per message, `name=number`, with `?` where a
-zero
-is told apart from an absent value, and `+Name=number` for a message whose fields JSON inlines.
+from the definitions; the fields' numbers from `field_numbers.txt`: a line per message, `name=number`, with
+`?` where a zero is told apart from an absent value, and `+Name=number` for a message whose fields JSON
+inlines.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from podium.api.types import Obj
 
 class Cause(NamedTuple):
     """One field's fault. `reason` is FieldValueInvalid, FieldValueRequired, FieldValueNotSupported, ...;
-    `field` a path
-    such as `spec.containers[0].name`; `message` is upstream's text after the path: `Invalid value: ...`."""
+    `field` a path such as `spec.containers[0].name`; `message` is upstream's text after the path: `Invalid
+    value: ...`."""
 
     reason: str
     message: str

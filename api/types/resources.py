@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 
 class Resource(NamedTuple):
-    """One resource. `group` is "" for core. `subresources` maps a name to the kind it takes ("" for the
-    resource's own
-    kind, and for what is no object, such as a log). `storage` names the version its objects are kept in."""
+    """One resource. `group` is "" for core. `subresources` are the names that may follow an object's in a path."""
 
     group: str
     version: str

@@ -1,8 +1,8 @@
 """Counts which upstream conformance behaviours the tests of this folder show.
 
 A test names the behaviours it covers by upstream's codename, `@covers("[sig-node] Pods should get a host IP
-[NodeConformance]
-[Conformance]")`; a behaviour counts once every test that names it has passed. The totals are those of Kubernetes v1.36.
+[NodeConformance] [Conformance]")`; a behaviour counts once every test that names it has passed. The totals
+are those of Kubernetes v1.36.
 """
 
 from __future__ import annotations
