@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podium.api import bootstrap, pki
 from podium.api.admission import Admission
@@ -40,6 +41,9 @@ from podium.api.types import Obj
 from podium.api.types.resources import SERVICES, Resource
 from podium.api.upgrade import Upgrades
 
+if TYPE_CHECKING:
+    from podium.api.contract import ContractCheck
+
 log = logging.getLogger(__name__)
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -60,7 +64,8 @@ def now() -> datetime:
 class ServerConfig:
     """`pki_dir` holds the CA, the certificates and the signing key; without one, they are made for this
     process and forgotten. `advertise` is where the cluster reaches the server, None when nobody shall.
-    `names` are further names and addresses for the server's certificate."""
+    `names` are further names and addresses for the server's certificate. `check_contract` holds what comes
+    and goes over the network against the served documents, and logs what does not fit."""
 
     pki_dir: Path | None = None
     advertise: Address | None = None
@@ -71,6 +76,7 @@ class ServerConfig:
     issuer: str = ISSUER
     audiences: Sequence[str] = (ISSUER,)
     clock: Callable[[], datetime] = field(default=now)
+    check_contract: bool = False
 
 
 class ApiServer:
@@ -83,6 +89,7 @@ class ApiServer:
         self._owns_store = store is None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._listeners: Listeners | None = None
+        self.contract: ContractCheck | None = None
         self._ready = False
         # Where it listens; the certificate covers all of them, so that it need not be made anew at every
         # start.
@@ -108,7 +115,10 @@ class ApiServer:
         self._core = Core(self.store, kinds, self._admission(), config.clock, set())
         allocators.seed(self._core.every(SERVICES))
         self._proxy = Proxy(self._core, self._node_context())
-        self._app = self._application(kinds)
+        documents = Documents([kind.resource for kind in kinds.all()])
+        self._app = self._application(kinds, documents)
+        if config.check_contract:
+            self.contract = self._contract_check(documents)
         self.client = LocalClient(self._core, self._definitions, self._tokens)
         addresses = bootstrap.Addresses(
             config.kubernetes_address, config.dns_address, config.service_cidr, config.advertise
@@ -119,7 +129,7 @@ class ApiServer:
     async def serve(self, host: str = "127.0.0.1", port: int = 0, *, tls: bool = True) -> Address:
         """Listens on one more address, and returns it with the port that was chosen. Raises OSError."""
         if self._listeners is None:
-            self._listeners = Listeners(self._app, Upgrades(self._app.decide))
+            self._listeners = Listeners(self.contract or self._app, Upgrades(self._app.decide))
         return await self._listeners.open(host, port, self._server_context(host) if tls else None)
 
     async def close(self) -> None:
@@ -130,6 +140,8 @@ class ApiServer:
         await self._proxy.close()
         if self._listeners is not None:
             await self._listeners.close()
+        if self.contract is not None:
+            self.contract.close()
         if self._owns_store:
             await self.store.close()
         if self._scratch is not None:
@@ -158,12 +170,18 @@ class ApiServer:
         return self._core.lookup(resource, namespace, name)
 
     def _every(self, resource: Resource, namespace: str = "") -> Sequence[Obj]:
-        return list(self._core.every(resource, namespace))
+        return list(self._core.accepted(resource, namespace))
 
     async def _appears(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         return await self._core.appears(resource, namespace, name)
 
-    def _application(self, kinds: Kinds) -> App:
+    def _contract_check(self, documents: Documents) -> ContractCheck:
+        # Large, and seldom asked for.
+        from podium.api.contract import ContractCheck
+
+        return ContractCheck(self._app, documents)
+
+    def _application(self, kinds: Kinds, documents: Documents) -> App:
         config, metrics = self.config, Metrics()
         host, port = config.advertise or ("127.0.0.1", 0)
         served = Served(
@@ -172,7 +190,7 @@ class ApiServer:
             self._tokens,
             Discovery(kinds, f"{host}:{port}"),
             metrics,
-            Documents([kind.resource for kind in kinds.all()]),
+            documents,
             lambda: self._ready,
         )
         rest = Rest(self._core, self._definitions, self._tokens, self._proxy, dict(reviews(self._tokens)))

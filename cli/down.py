@@ -8,9 +8,11 @@ import argparse
 import asyncio
 import shutil
 import sys
+from pathlib import Path
 
 from podium.cli import daemons, preflight
 from podium.cli.cluster import Cluster
+from podium.cli.lock import alone
 from podium.cli.service import configure_logging
 from podium.client import kubeconfig
 
@@ -19,6 +21,11 @@ STOP_TIMEOUT = 20.0
 
 def run(options: argparse.Namespace) -> int:
     preflight.root()
+    with alone(Path(options.data_dir), lambda: _say("==> Waiting for another podium command")):
+        return _take_down(options)
+
+
+def _take_down(options: argparse.Namespace) -> int:
     cluster = Cluster.load(options.data_dir)
     if cluster is None:
         print(f"There is no cluster in {options.data_dir}.")

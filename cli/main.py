@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
+from typing import Any
 
 from podium.cli.cluster import DEFAULT_DATA_DIR, Cluster
 from podium.cli.errors import CommandError
@@ -27,6 +28,7 @@ HELP = {
     "node_port": "port of the node API (logs, exec)",
     "cgroup_root": "cgroup below which `kubepods` is made (default: the root)",
     "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
+    "check_contract": "hold traffic against the served OpenAPI documents and log what does not fit; slow",
     "name": "name of the kubeconfig context",
 }
 
@@ -77,10 +79,12 @@ def _settings(sub: argparse.ArgumentParser) -> None:
     for field in fields(Cluster):
         if field.name == "data_dir":
             continue
-        kind: Callable[[str], object] = _port if field.type == "int" else str
+        kind: Callable[[str], object] = _TYPES.get(str(field.type), str)
+        # A switch without a value is on.
+        switch: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "BOOL"} if kind is _switch else {}
         # None tells a setting that was not given from one that was given as its default.
         sub.add_argument(
-            f"--{field.name.replace('_', '-')}", type=kind, default=None,
+            f"--{field.name.replace('_', '-')}", type=kind, default=None, **switch,
             help=f"{HELP[field.name]} (default: {field.default})" if field.default else HELP[field.name],
         )  # fmt: skip
 
@@ -89,6 +93,15 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: must be between 1 and 65535")
     return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+_TYPES: dict[str, Callable[[str], object]] = {"int": _port, "bool": _switch}
 
 
 def cluster_of(options: argparse.Namespace) -> Cluster:

@@ -12,7 +12,7 @@ from podium.cli.cluster import Cluster
 from podium.cli.main import cluster_of
 from podium.cli.parts import net_config, node_config, server_reachable, volumes
 from podium.cli.process import claim_notify_socket, say_ready
-from podium.cli.service import configure_logging, stop_on_signals, until_stopped
+from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
 from podium.client.https import HttpsClient
 from podium.netd.daemon import Netd
 from podium.runtime.cgroups import Cgroups
@@ -23,6 +23,7 @@ from podium.runtime.nodeapi.server import NodeServer
 
 def run(options: argparse.Namespace) -> int:
     configure_logging()
+    raise_file_limit()
     uvloop.run(serve(cluster_of(options)))
     return 0
 
@@ -48,12 +49,17 @@ async def serve(cluster: Cluster) -> None:
             _api_config(cluster), daemon.pods, daemon.outputs, daemon.containerd, Cgroups(config.cgroup_root)
         )
     )
-    await server_reachable(cluster)
-    running = asyncio.create_task(daemon.run(), name="node daemon")
+
+    async def run_daemon() -> None:
+        await server_reachable(cluster)
+        await daemon.run()
+
+    running = asyncio.create_task(run_daemon(), name="node daemon")
     ready = asyncio.create_task(daemon.ready.wait())
+    stopping = asyncio.create_task(stop.wait())
     try:
         await api.start()
-        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             gc.collect()
             gc.freeze()
@@ -61,6 +67,7 @@ async def serve(cluster: Cluster) -> None:
         await until_stopped(stop, running, *network)
     finally:
         ready.cancel()
+        stopping.cancel()
         for task in (running, *network):
             task.cancel()
         await asyncio.gather(running, *network, return_exceptions=True)

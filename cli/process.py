@@ -2,8 +2,7 @@
 say so.
 
 A pid file holds the pid and the process's start time (field 22 of /proc/PID/stat), so that a pid that was
-given to another
-process meanwhile is never taken for ours.
+given to another process meanwhile is never taken for ours.
 """
 
 from __future__ import annotations
@@ -57,7 +56,10 @@ class Daemon:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
                 env=environment
             )  # fmt: skip
-        self.pid_file.write_text(f"{process.pid} {start_time(process.pid)}\n")
+        # Whole or not at all: a daemon whose file is cut short would never be found again.
+        scratch = self.pid_file.with_suffix(".tmp")
+        scratch.write_text(f"{process.pid} {start_time(process.pid)}\n")
+        os.replace(scratch, self.pid_file)
         return process
 
     def stop(self, timeout: float) -> bool:
@@ -132,8 +134,8 @@ class Notify:
 
 
 def claim_notify_socket() -> str:
-    """Where to say READY, taken out of the environment: a child such as containerd would say it in our name. "" when
-    nobody asked."""
+    """Where to say READY, taken out of the environment: a child such as containerd would say it in our name.
+    "" when nobody asked."""
     return os.environ.pop("NOTIFY_SOCKET", "")
 
 

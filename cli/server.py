@@ -13,12 +13,13 @@ from podium.api.store.sqlite import SqliteStore
 from podium.cli.cluster import Cluster
 from podium.cli.main import cluster_of
 from podium.cli.process import claim_notify_socket, say_ready
-from podium.cli.service import configure_logging, stop_on_signals, until_stopped
+from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
 from podium.control.manager import ControllerManager, ManagerConfig
 
 
 def run(options: argparse.Namespace) -> int:
     configure_logging()
+    raise_file_limit()
     uvloop.run(serve(cluster_of(options)))
     return 0
 
@@ -38,6 +39,7 @@ async def serve(cluster: Cluster) -> None:
         service_cidr=cluster.service_cidr,
         kubernetes_address=cluster.api_service_address,
         dns_address=cluster.dns_address,
+        check_contract=cluster.check_contract,
     )
     server = ApiServer(config, store)
     await server.start()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from podium.cli import credentials, daemons, preflight
 from podium.cli.cluster import Cluster
-from podium.cli.errors import CommandError
+from podium.cli.lock import alone
 from podium.cli.main import cluster_of
 from podium.cli.process import Daemon, Notify
 
@@ -20,13 +22,21 @@ NODE_TIMEOUT = 120.0
 
 
 def run(options: argparse.Namespace) -> int:
-    started = time.monotonic()
     preflight.root()
+    with alone(Path(options.data_dir), lambda: _progress("==> Waiting for another podium command")):
+        return _bring_up(options)
+
+
+def _bring_up(options: argparse.Namespace) -> int:
+    started = time.monotonic()
     cluster = cluster_of(options)
     if not cluster.node_name:
         cluster = replace(cluster, node_name=socket.gethostname().lower())
     missing = [daemon for daemon in (daemons.server(cluster), daemons.node(cluster)) if daemon.pid() is None]
+    path = daemons.user_kubeconfig(options.kubeconfig)
     if not missing:
+        # The command that started them may have been interrupted before it came to this.
+        merge_kubeconfig(cluster, str(path))
         print(f"The cluster is up already; nothing to do. Try: kubectl --context {cluster.name} get nodes")
         return 0
     say = _silent if options.quiet else _progress
@@ -36,7 +46,6 @@ def run(options: argparse.Namespace) -> int:
     credentials.ensure(cluster)
     prepare_host(cluster)
     _start(cluster, missing, say)
-    path = daemons.user_kubeconfig(options.kubeconfig)
     merge_kubeconfig(cluster, str(path))
     say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
     if not options.quiet:
@@ -73,8 +82,7 @@ def _check(cluster: Cluster, missing: list[Daemon]) -> None:
 
 def prepare_host(cluster: Cluster) -> None:
     """The address that servers listen on, and the refusal of pod and service addresses that nothing claims:
-    both before
-    anything could use them."""
+    both before anything could use them."""
     from podium.cli.parts import net_config
     from podium.netd import host
 
@@ -84,16 +92,17 @@ def prepare_host(cluster: Cluster) -> None:
 
 
 def _start(cluster: Cluster, missing: list[Daemon], say: Callable[[str], None]) -> None:
-    """All at once: the node's containerd starts while the API server does."""
-    waiting = []
-    for daemon in missing:
-        notify = Notify(cluster.run, daemon.name)
-        say(f"==> Starting the {daemon.name}")
-        waiting.append((daemon, daemon.start(daemons.command(cluster, daemon), notify), notify))
+    """All at once: the node's containerd starts while the API server does. What does not come up, or is
+    interrupted on the way, is stopped again."""
+    waiting: list[tuple[Daemon, subprocess.Popen[bytes], Notify]] = []
     try:
+        for daemon in missing:
+            notify = Notify(cluster.run, daemon.name)
+            say(f"==> Starting the {daemon.name}")
+            waiting.append((daemon, daemon.start(daemons.command(cluster, daemon), notify), notify))
         for daemon, process, notify in waiting:
             notify.wait(daemon, process, NODE_TIMEOUT if daemon.name == "node" else SERVER_TIMEOUT)
-    except CommandError:
+    except BaseException:
         for daemon, _, _ in reversed(waiting):
             daemon.stop(10)
         raise

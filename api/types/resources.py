@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Resource(NamedTuple):
-    """One resource. `group` is "" for core. `subresources` are the names that may follow an object's in a path."""
+    """One resource. `group` is "" for core. `subresources` are what may follow an object's name in a path."""
 
     group: str
     version: str

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from podium.api.schema.openapi import parameters as p
 from podium.api.schema.openapi.parameters import Parameter
-from podium.api.types.resources import Resource
+from podium.api.types.resources import NAMESPACES, Resource
+from podium.api.verbs.lifecycle import SHOWN_WHEN_DELETED
 
 
 class Kind(NamedTuple):
@@ -114,9 +115,9 @@ class _Maker:
                 path, "patch", "patch", f"patch{self.tag}{subject}", p.PATCH, None, self.kind, created=True
             )
         if "delete" in verbs:
-            yield self._make(
-                path, "delete", "delete", f"delete{self.tag}{subject}", p.DELETE, DELETE_OPTIONS, STATUS
-            )
+            name = f"delete{self.tag}{subject}"
+            answer = self.kind if self.resource in SHOWN_WHEN_DELETED - {NAMESPACES} else STATUS
+            yield self._make(path, "delete", "delete", name, p.DELETE, DELETE_OPTIONS, answer)
 
     def subresource(self, name: str) -> Iterator[Operation]:
         path = f"{self.base}/{{name}}/{name}"

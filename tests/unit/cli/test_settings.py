@@ -47,6 +47,18 @@ def test_a_port_out_of_range_is_named(port: str, capsys: pytest.CaptureFixture[s
     assert f"'{port}' is no port: must be between 1 and 65535" in capsys.readouterr().err
 
 
+def test_a_switch_is_on_when_it_is_named_and_off_when_that_is_said(tmp_path: Path) -> None:
+    assert not cluster(tmp_path).check_contract
+    cluster(tmp_path, "--check-contract").save()
+    assert cluster(tmp_path).check_contract
+    assert not cluster(tmp_path, "--check-contract=false").check_contract
+    made = cluster(tmp_path)
+    command = daemons.command(made, daemons.server(made))
+    assert cluster_of(parser().parse_args(command[3:])) == made
+    with pytest.raises(SystemExit):
+        parser().parse_args(["up", "--check-contract=maybe"])
+
+
 def test_the_daemons_commands_spell_everything_out(tmp_path: Path) -> None:
     made = Cluster(data_dir=str(tmp_path), node_name="n1", api_port=7443)
     command = daemons.command(made, daemons.server(made))
