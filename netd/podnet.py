@@ -58,6 +58,7 @@ class PodNetwork:
         if broken:
             log.info("removing what was half made: %s", ", ".join(broken))
             await namespaces.in_thread(lambda: _delete_links(broken))
+        await namespaces.in_thread(lambda: self._delete_stale_routes(set(found.values())))
         self._addresses = found
         for address in found.values():
             self._pool.claim(address)
@@ -151,6 +152,19 @@ class PodNetwork:
             elif not link.alias:
                 broken.append(link.name)
         return found, broken
+
+    def _delete_stale_routes(self, addresses: set[str]) -> None:
+        """Routes go by the bridge, so they stay when a pod's link is gone: what tries such an address would
+        wait for an answer instead of being refused."""
+        with rtnl.Rtnl() as kernel:
+            stale = [
+                route.destination
+                for route in kernel.routes()
+                if (route.oif, route.protocol) == (self._bridge, rtnl.ROUTE_PROTOCOL)
+                and route.destination.endswith("/32")
+                and route.destination.removesuffix("/32") not in addresses
+            ]
+            kernel.apply(rtnl.route_delete(destination) for destination in stale)
 
     def _connect(self, uid: str, netns: str, address: str) -> None:
         name, gateway = link_name(uid), self._opened().gateway

@@ -27,6 +27,11 @@ _V1_HIERARCHIES = (
     "devices",
     "freezer",
     "hugetlb",
+    "misc",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "rdma",
     "systemd",
     "unified",
 )

@@ -23,6 +23,7 @@ from podium.runtime.config import Layout
 from podium.runtime.oci import PodPaths
 
 SHM_SIZE = "67108864"
+COMPLETE = "complete"
 
 
 class Sandboxes:
@@ -82,8 +83,9 @@ class Sandboxes:
         return name if boot == _boot() else ""
 
     def name(self, uid: str) -> str:
-        """The name of the sandbox that exists, "" if none does."""
-        return self._named(self.layout.sandbox(uid))
+        """The name of the sandbox that exists, "" if none does or a daemon died while it made it."""
+        folder = self.layout.sandbox(uid)
+        return self._named(folder) if (folder / COMPLETE).exists() else ""
 
     def hostname(self, pod: Obj) -> str:
         if pod["spec"].get("hostNetwork"):
@@ -93,11 +95,13 @@ class Sandboxes:
         return dns.hostname(pod)
 
     def connect(self, pod: Obj, ips: Sequence[str]) -> None:
-        """Writes the hosts file, once the addresses are known."""
+        """The last step: writes the hosts file, once the addresses are known."""
         on_host = bool(pod["spec"].get("hostNetwork"))
         host_file = _text(Path("/etc/hosts")) if on_host else None
         content = dns.hosts(pod, ips, self._domain, host_file=host_file)
-        (self.layout.pod(pod["metadata"]["uid"]) / "hosts").write_text(content)
+        uid = pod["metadata"]["uid"]
+        (self.layout.pod(uid) / "hosts").write_text(content)
+        (self.layout.sandbox(uid) / COMPLETE).touch()
 
     def paths(self, pod: Obj) -> PodPaths:
         """Where the pod's containers find everything."""
@@ -127,12 +131,10 @@ class Sandboxes:
         shutil.rmtree(folder)
 
     def remove_files(self, pod: Obj) -> None:
-        """Removes the pod's files and logs. Idempotent."""
-        meta = pod["metadata"]
-        for folder in (
-            self.layout.pod(meta["uid"]),
-            self.layout.logs(meta.get("namespace", ""), meta["name"], meta["uid"]),
-        ):
+        """Removes the pod's logs and files: these last, since they are what tells the next daemon of a pod
+        that is still to be removed, whose name it may not know any more. Idempotent."""
+        uid = pod["metadata"]["uid"]
+        for folder in (*self.layout.log_dir.glob(f"*_{uid}"), self.layout.pod(uid)):
             remove_tree(folder)
 
     def known(self) -> set[str]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from collections.abc import Iterable
+from pathlib import Path
 
 from podium.runtime.cgroups import Cgroups
 from podium.runtime.config import Layout, NodeConfig
 from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.containerd.channel import NAMESPACE
+from podium.runtime.containerd.tasks import TaskState
 from podium.runtime.daemon import own_containerd
 from podium.runtime.interfaces import PodNetwork, PodVolumes
 from podium.runtime.pods import records
@@ -17,6 +22,11 @@ from podium.runtime.pods.records import Record
 from podium.runtime.sandbox import Sandboxes, remove_tree
 
 log = logging.getLogger(__name__)
+
+# What the shims of any containerd make on their way to their sockets and runc's state, and leave there.
+_SHIM_FOLDERS = tuple(
+    Path("/run/containerd", *parts) for parts in (("runc", NAMESPACE), ("runc",), ("s",), ())
+)
 
 
 async def stop_node(
@@ -41,7 +51,8 @@ async def stop_node(
     if running:
         containerd = Containerd(config.containerd_socket or own_containerd(config).paths.socket)
         try:
-            uids |= {record.uid for record in await _end_containers(containerd, patience)}
+            found = await _end_containers(containerd, patience, everything=own is not None)
+            uids |= {record.uid for record in found}
         finally:
             await containerd.close()
     if network is not None:
@@ -53,21 +64,59 @@ async def stop_node(
     await asyncio.to_thread(_remove_logs, layout, uids)
     if own is not None:
         await own.stop()
+        await asyncio.to_thread(_kill_shims, own.paths.socket)
         await asyncio.to_thread(remove_tree, own.paths.state)
+        await asyncio.to_thread(_remove_empty, _SHIM_FOLDERS)
 
 
-async def _end_containers(containerd: Containerd, patience: float) -> list[Record]:
-    """Kills and removes every container of a pod."""
+async def _end_containers(containerd: Containerd, patience: float, *, everything: bool) -> list[Record]:
+    """Kills and removes every container of a pod, with `everything` also processes that nobody has a record
+    of."""
     parsed = [records.parse(raw) for raw in await containerd.containers.list(records.FILTER)]
     found = [record for record in parsed if record is not None]
     tasks = await containerd.tasks.list()
-    ids = [record.attempt.id for record in found if record.attempt.id in tasks]
-    await asyncio.gather(*(containerd.tasks.kill(each, signal.SIGTERM) for each in ids))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            await asyncio.gather(*(containerd.tasks.wait(each) for each in ids))
-    await asyncio.gather(*(_remove(containerd, record.attempt.id) for record in found))
+    known = {record.attempt.id for record in found}
+    await asyncio.gather(*(_ask(containerd, each, patience) for each in known & tasks.keys()))
+    await asyncio.gather(*(_remove(containerd, each) for each in known))
+    if everything:
+        recorded = {raw.id for raw in await containerd.containers.list()}
+        for each in tasks.keys() - recorded - known:
+            _kill_unrecorded(tasks[each])
     return found
+
+
+async def _ask(containerd: Containerd, container_id: str, patience: float) -> None:
+    """SIGTERM, and some time to follow it."""
+    with contextlib.suppress(TimeoutError, ContainerdError):
+        await containerd.tasks.kill(container_id, signal.SIGTERM)
+        async with asyncio.timeout(patience):
+            await containerd.tasks.wait(container_id)
+
+
+def _kill_unrecorded(task: TaskState) -> None:
+    """containerd does nothing for a task without a record: its process and its shim have to be told
+    themselves."""
+    try:
+        parent = int(Path(f"/proc/{task.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        shim = Path(f"/proc/{parent}/comm").read_text().startswith("containerd-shim")
+        for pid in (task.pid, parent) if shim else ():
+            os.kill(pid, signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+
+
+def _kill_shims(socket: str) -> None:
+    """What a containerd that was killed had begun to start and never got to know; its socket tells whose it
+    is."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_text(errors="replace").split("\0")
+            if "containerd-shim" in command[0] and socket in command:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 async def _remove(containerd: Containerd, container_id: str) -> None:
@@ -110,3 +159,11 @@ def _remove_logs(layout: Layout, uids: set[str]) -> None:
     for link in links.iterdir() if links.is_dir() else ():
         if link.is_symlink() and link.readlink().is_relative_to(layout.log_dir) and not link.exists():
             link.unlink()
+    _remove_empty((links, layout.log_dir))
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Removes those in which nobody else has anything, inner ones first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -45,7 +45,7 @@ class WebSocketSession:
             message = await self._socket.receive()
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 return None
-            decoded = channels.decode(message.data)
+            decoded = channels.decode(self._protocol, message.data)
             read = channels.read_input(self._protocol, decoded) if decoded else None
             if read is not None:
                 return read

@@ -179,6 +179,12 @@ class Attendance:
         if waiting := self._ended.get(attempt.id):
             waiting.set()
 
+    def dropped(self, container_id: str) -> None:
+        """The container got no process: nobody is to wait for its end."""
+        self._early.pop(container_id, None)
+        if waiting := self._ended.get(container_id):
+            waiting.set()
+
     def _stop_probing(self, container_id: str) -> None:
         if prober := self._probers.pop(container_id, None):
             prober.stop()

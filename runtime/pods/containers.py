@@ -20,7 +20,7 @@ from podium.runtime.cgroups import Cgroups
 from podium.runtime.commands import Commands
 from podium.runtime.config import Layout
 from podium.runtime.containerd import Containerd, ContainerdError, NotFound
-from podium.runtime.containerd.errors import Conflict
+from podium.runtime.containerd.errors import TimedOut, Unavailable
 from podium.runtime.containerd.tasks import Exit
 from podium.runtime.images import Image
 from podium.runtime.interfaces import MountedVolume
@@ -35,6 +35,7 @@ from podium.runtime.protos.types_pb2 import Mount
 log = logging.getLogger(__name__)
 
 MESSAGE_LIMIT = 4096
+MAX_NAME = 255
 LOG_MESSAGE_LIMIT, LOG_MESSAGE_LINES = 2048, 80
 
 CANNOT_START = 128
@@ -116,10 +117,26 @@ class Containers:
                 labels=records.labels(wanted.pod, wanted.container, attempt),
                 lease=lease,
             )
+        except (Unavailable, TimedOut):
+            await self._unmake(attempt.id)
+            raise
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(containerd.snapshots.remove(attempt.id)))
             raise
         return attempt
+
+    async def _unmake(self, container_id: str) -> None:
+        """containerd went away while it made a record, which may be there: nobody else would ever look for
+        it."""
+        while True:
+            await self.containerd.channel.ready()
+            try:
+                await self.containerd.containers.delete(container_id)
+                await self.containerd.snapshots.remove(container_id)
+                return
+            except (Unavailable, TimedOut) as error:
+                log.warning("cannot remove container %s yet: %s", container_id, error)
+                await asyncio.sleep(1.0)
 
     def _described(
         self, wanted: Wanted, attempt: Attempt, mounts: Sequence[Mount]
@@ -168,7 +185,8 @@ class Containers:
         return str(path)
 
     async def start(self, pod: Obj, container: Obj, attempt: Attempt) -> Attempt:
-        """Runs a container that was just made. Raises StartError."""
+        """Runs a container that was just made. Raises StartError; Unavailable or TimedOut when it may or may
+        not have been started."""
         fifos = self.fifos(pod, container, attempt)
         tasks = self.containerd.tasks
         try:
@@ -182,25 +200,54 @@ class Containers:
                 stderr=fifos.stderr,
                 terminal=bool(container.get("tty")),
             )
+        except (Unavailable, TimedOut):
+            raise
         except (ContainerdError, OSError) as error:
             raise StartError(f"failed to create containerd task: {error}") from error
         try:
             await tasks.start(attempt.id)
+        except (Unavailable, TimedOut):
+            raise
         except ContainerdError as error:
             raise StartError(f'failed to start containerd task "{attempt.id}": {error}') from error
         self._link_log(pod, attempt)
         return attempt.running(pid, self._now())
 
+    async def settle(self, pod: Obj, container: Obj, attempt: Attempt) -> tuple[Attempt | None, Exit | None]:
+        """What became of a start that containerd did not answer: the running attempt, and its end if it has
+        ended meanwhile. (None, None) where there was no process; then nothing is left of it. Raises
+        ContainerdError while containerd cannot tell."""
+        await self.containerd.channel.ready()
+        task = await self.containerd.tasks.get(attempt.id)
+        if task is not None and (task.running or task.exit):
+            self._link_log(pod, attempt)
+            return attempt.running(task.pid, self._now()), task.exit
+        await self.outputs.close(attempt.id)
+        self.fifos(pod, container, attempt).remove()
+        await self.remove(pod, attempt)
+        return None, None
+
     def _link_log(self, pod: Obj, attempt: Attempt) -> None:
-        """The place where many log shippers look: containers/POD_NAMESPACE_CONTAINER-ID.log beside pods/."""
+        """The place where many log shippers look: containers/POD_NAMESPACE_CONTAINER-ID.log beside pods/. The
+        container runs by now, with or without it."""
         link = self._log_link(pod, attempt)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(self.log_path(pod, attempt))
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.log_path(pod, attempt))
+        except OSError as error:
+            log.warning("no link to the log of container %s: %s", attempt.id, error)
+
+    def _unlink_log(self, pod: Obj, attempt: Attempt) -> None:
+        """What was cut short may be the name of a later attempt's link by now."""
+        link = self._log_link(pod, attempt)
+        if link.is_symlink() and os.readlink(link) == self.log_path(pod, attempt):
+            link.unlink()
 
     def _log_link(self, pod: Obj, attempt: Attempt) -> Path:
         meta = pod["metadata"]
-        name = f"{meta['name']}_{meta.get('namespace', '')}_{attempt.name}-{attempt.id}.log"
-        return self.layout.log_dir.parent / "containers" / name
+        name = f"{meta['name']}_{meta.get('namespace', '')}_{attempt.name}-{attempt.id}"
+        return self.layout.log_dir.parent / "containers" / f"{name[: MAX_NAME - 4]}.log"
 
     async def collect(self, pod: Obj, container: Obj, attempt: Attempt) -> None:
         """Begins to move the container's output, or goes on with it after a restart of the daemon."""
@@ -244,15 +291,26 @@ class Containers:
         self.fifos(pod, container, ended).remove()
 
     async def _delete_task(self, container_id: str) -> None:
-        """Also where a process runs that is not wanted: after a start that was not answered in time."""
+        """Also where a process runs that is not wanted: after a start that was not answered in time. Raises
+        ContainerdError while a process may be left, beside which no other may be started."""
         tasks = self.containerd.tasks
         try:
             await tasks.delete(container_id)
-        except Conflict:
+        except (Unavailable, TimedOut):
+            raise
+        except ContainerdError:
+            # A running process is a conflict to containerd, but an error of no kind to its shim.
             if await tasks.kill(container_id, signal.SIGKILL, everyone=True):
                 await tasks.wait(container_id)
-            await tasks.delete(container_id)
+            await self._delete_dead_task(container_id)
+
+    async def _delete_dead_task(self, container_id: str) -> None:
+        try:
+            await self.containerd.tasks.delete(container_id)
         except ContainerdError as error:
+            left = await self.containerd.tasks.get(container_id)
+            if left is not None and left.exit is None:
+                raise
             log.warning("cannot delete the task of container %s: %s", container_id, error)
 
     async def remember(self, attempt: Attempt) -> None:
@@ -288,13 +346,13 @@ class Containers:
         return await self.containerd.tasks.kill(attempt.id, number, everyone=everyone)
 
     async def remove(self, pod: Obj, attempt: Attempt) -> None:
-        """Removes everything of an ended attempt but what its pod's folder holds. Idempotent."""
+        """Removes everything of an ended attempt but what its pod's folder holds; the record last, by which
+        a later daemon finds the rest. Idempotent."""
         await self._delete_task(attempt.id)
-        await self.containerd.containers.delete(attempt.id)
+        self._unlink_log(pod, attempt)
+        await asyncio.to_thread(_remove_log, self.log_path(pod, attempt))
         await self.containerd.snapshots.remove(attempt.id)
-        log_path = self.log_path(pod, attempt)
-        self._log_link(pod, attempt).unlink(missing_ok=True)
-        await asyncio.to_thread(_remove_log, log_path)
+        await self.containerd.containers.delete(attempt.id)
 
 
 def _layers(mounts: Sequence[Mount]) -> list[str]:

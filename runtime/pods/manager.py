@@ -161,5 +161,22 @@ class PodManager:
         end = task.exit if task else None
         if end is not None:
             worker.exited(attempt.id, end)
-        elif task is None and attempt.state == "running":
-            worker.exited(attempt.id, Exit(recovery.LOST, self._node.now()))
+        elif task is None and attempt.state == "running" and f"look/{attempt.id}" not in worker.observed.busy:
+            worker.go(f"look/{attempt.id}", self._look_closer(worker, attempt))
+
+    async def _look_closer(self, worker: PodWorker, attempt: Attempt) -> None:
+        """containerd leaves out of its list what does not answer at once, which is not to say that it is
+        gone."""
+        tasks = self._node.containers.containerd.tasks
+        while attempt.id in {each.id for each in worker.observed.alive()}:
+            try:
+                task = await tasks.get(attempt.id)
+            except ContainerdError as error:
+                log.warning("cannot tell how container %s is: %s", attempt.id, error)
+                await asyncio.sleep(1.0)
+                continue
+            if task is None:
+                worker.exited(attempt.id, Exit(recovery.LOST, self._node.now()))
+            elif task.exit is not None:
+                worker.exited(attempt.id, task.exit)
+            return

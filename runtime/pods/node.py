@@ -45,8 +45,5 @@ class PodNode:
 
     def tell(self, pod: Obj, type_: str, reason: str, message: str, container: str = "") -> None:
         """Records an event about a pod, or one of its containers."""
-        path = ""
-        if container:
-            init = any(each["name"] == container for each in rules.init_containers(pod))
-            path = f"spec.{'initContainers' if init else 'containers'}{{{container}}}"
+        path = rules.field_path(pod, container) if container else ""
         self.recorder.event(pod, type_, reason, message, field_path=path)

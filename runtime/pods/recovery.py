@@ -52,7 +52,11 @@ async def find(
         record = records.parse(raw)
         if record is None:
             continue
-        attempt, end = _placed(record.attempt, tasks.get(record.attempt.id), now())
+        task = tasks.get(record.attempt.id)
+        if task is None and record.attempt.state != "exited":
+            # The list leaves out what did not answer at once.
+            task = await containers.containerd.tasks.get(record.attempt.id)
+        attempt, end = _placed(record.attempt, task, now())
         if attempt is None:
             await _discard(containers, record)
             continue

@@ -16,6 +16,7 @@ from podium.api.types import Obj, meta
 from podium.runtime.containerd.tasks import Exit
 from podium.runtime.interfaces import ContainerView, MountedVolume, PodView
 from podium.runtime.pods import deeds, rules
+from podium.runtime.pods.admission import REJECTED
 from podium.runtime.pods.attendance import Attendance
 from podium.runtime.pods.decide import decide
 from podium.runtime.pods.model import Action, Attempt, KillContainer, Observed
@@ -92,7 +93,7 @@ class PodWorker:
         plan = decide(self.pod, self.observed, now, phase=status["phase"])
         if plan.failed and self.observed.failed is None:
             self.observed.failed = plan.failed
-            self.node.tell(self.pod, "Normal", *plan.failed)
+            self._tell_failed(*plan.failed)
             status = self._composed(now)
         for action in plan.actions:
             self._begin(action)
@@ -101,6 +102,11 @@ class PodWorker:
             self._tell_backoffs(status)
         times = [plan.wake_at, *(shown_until(each) for each in self.observed.troubles.values())]
         return min((each for each in times if each is not None and each > now), default=None)
+
+    def _tell_failed(self, reason: str, message: str) -> None:
+        """A pod that was refused is somebody's mistake; one that has had its time is not."""
+        type_ = "Warning" if message.startswith(REJECTED) else "Normal"
+        self.node.tell(self.pod, type_, reason, message.removeprefix(REJECTED))
 
     def _composed(self, now: datetime) -> Obj:
         return compose(self.pod, self.observed, now, host_ip=self.node.host_ip)
@@ -117,9 +123,11 @@ class PodWorker:
 
     def _tell_backoffs(self, status: Obj) -> None:
         """Events for containers that have just begun to wait for a back-off."""
+        kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         waiting = {
             each["name"]: (each["state"].get("waiting") or {}).get("reason", "")
-            for each in (*(status.get("initContainerStatuses") or ()), *status["containerStatuses"])
+            for kind in kinds
+            for each in status.get(kind) or ()
         }
         for name, reason in waiting.items():
             if reason != self._told.get(name):

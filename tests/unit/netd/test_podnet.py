@@ -7,6 +7,7 @@ import pytest
 
 from podium.netd import namespaces
 from podium.netd.addresses import AddressPool, RangeFull, mac_of
+from podium.netd.podnet import link_name
 
 from .world import UPLINK, World, run
 
@@ -116,6 +117,16 @@ async def test_a_pod_that_was_half_made_when_the_daemon_died_is_made_again(world
     (ip,) = await world.netd.pods.setup({"metadata": {"uid": pod.uid}, "spec": {}}, pod.netns)
     await world.serve(pod.netns, 8080, "again")
     assert (await world.ask("", ip, 8080)).startswith("again")
+
+
+async def test_a_route_to_a_pod_whose_link_is_gone_goes_with_the_next_daemon(world: World) -> None:
+    stays, leaves = await (await world.pod()).serve(), await world.pod()
+    run(f"ip link delete {link_name(leaves.uid)}")
+    assert f"{leaves.ip} dev" in run("ip route")
+    await world.kill_netd()
+    await world.start_netd()
+    assert f"{leaves.ip} dev" not in run("ip route")
+    assert await world.ask("", stays.ip, 8080) == f"{stays.uid} 10.42.0.1"
 
 
 async def test_a_namespace_that_was_lost_is_made_again_with_the_same_address(world: World) -> None:

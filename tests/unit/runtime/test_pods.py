@@ -8,7 +8,9 @@ import signal
 import pytest
 
 from podium.api.types import Obj
-from podium.api.types.resources import CONFIG_MAPS, LEASES, NODES
+from podium.api.types.resources import CONFIG_MAPS, LEASES, NODES, PODS
+from podium.runtime.config import Layout
+from podium.runtime.sandbox import COMPLETE
 from tests.unit.runtime.conftest import needs_root
 from tests.unit.runtime.making import container, pod
 from tests.unit.runtime.world import World, ready, state, waits_for
@@ -196,6 +198,24 @@ async def test_containers_of_a_pod_share_processes_where_asked_for(world: World)
     assert world.left() == []
 
 
+async def test_an_ephemeral_container_looks_into_a_running_one(world: World) -> None:
+    await world.run("broken", "sleep", "1234")
+    await world.until("broken", ready)
+    script = "cat /proc/1/cmdline > /dev/termination-log"
+    added = {**container("debug", command=["sh", "-c", script]), "targetContainerName": "c"}
+    patch = {"spec": {"ephemeralContainers": [added]}}
+    await world.client.patch(PODS, "broken", patch, "default", subresource="ephemeralcontainers")
+
+    def ended(obj: Obj) -> bool:
+        shown = obj["status"].get("ephemeralContainerStatuses") or [{}]
+        return "terminated" in shown[0].get("state", {})
+
+    obj = await world.until("broken", ended)
+    [shown] = obj["status"]["ephemeralContainerStatuses"]
+    assert "1234" in shown["state"]["terminated"]["message"]
+    assert (obj["status"]["phase"], ready(obj)) == ("Running", True)
+
+
 async def test_a_restricted_container_runs_restricted(world: World) -> None:
     context = {
         "runAsUser": 1234,
@@ -236,6 +256,51 @@ async def test_a_restarted_daemon_goes_on_with_what_runs(world: World) -> None:
     await world.until_forgotten("leaves")
     ids = {record.id for record in await world.daemon.containerd.containers.list()}
     assert not any(each in status_of(before["leaves"])["containerID"] for each in ids)
+
+
+async def test_a_sandbox_that_was_half_made_when_the_daemon_died_is_finished(world: World) -> None:
+    await world.run("half", *FOREVER)
+    before = await world.until("half", ready)
+    uid, victim = before["metadata"]["uid"], world.container("half").pid
+    layout = Layout.of(world.config)
+    await world.stop()
+    (layout.sandbox(uid) / COMPLETE).unlink()
+    (layout.pod(uid) / "hosts").unlink()
+    os.kill(victim, signal.SIGKILL)
+    await world.start()
+    after = await world.until("half", lambda obj: ready(obj) and status_of(obj)["restartCount"] == 1)
+    assert status_of(after)["lastState"]["terminated"]["exitCode"] == 137
+    assert "half" in (layout.pod(uid) / "hosts").read_text()
+
+
+async def test_the_logs_of_a_pod_go_even_if_the_next_daemon_knows_no_more_than_its_uid(world: World) -> None:
+    await world.run("gone", *FOREVER)
+    uid = (await world.until("gone", ready))["metadata"]["uid"]
+    container_id = world.container("gone").id
+    await world.stop()
+    await world.end(container_id)
+    await world.delete("gone", grace=0)
+    await world.start()
+    await world.run("next", "true", spec={"restartPolicy": "Never"})
+    await world.until("next", lambda obj: obj["status"]["phase"] == "Succeeded")
+    await world.until_forgotten(uid)
+    assert not [entry for entry in world.left() if uid in entry]
+    assert not list((world.folder / "log" / "pods").glob(f"*_{uid}"))
+
+
+async def test_names_that_are_too_long_for_a_link_to_the_log_are_cut(world: World) -> None:
+    pod_name, container_name = ".".join(["a" * 60] * 3), "c" * 63
+    long = pod(container(container_name, command=list(FOREVER)), name=pod_name, nodeName="n1")
+    await world.create(long)
+    obj = await world.until(pod_name, ready)
+    links = list((world.folder / "log" / "containers").iterdir())
+    assert [len(link.name) for link in links] == [255]
+    assert links[0].resolve() == (world.folder / "log/pods").resolve() / (
+        f"default_{pod_name}_{obj['metadata']['uid']}/{container_name}/0.log"
+    )
+    await world.delete(pod_name, grace=0)
+    await world.until_forgotten(pod_name)
+    assert not list((world.folder / "log" / "containers").iterdir())
 
 
 async def test_nothing_of_a_node_is_left_after_it_was_taken_down(world: World) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from podium.api.types.resources import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, SE
 from podium.client.base import Client
 from podium.runtime import mounting
 from podium.runtime.config import NodeConfig
+from podium.runtime.containerd import Containerd
 from podium.runtime.daemon import NodeDaemon
 from podium.runtime.interfaces import ContainerView
 from podium.runtime.logs import LogOptions, read_logs
@@ -68,7 +71,7 @@ class World:
             run_dir=folder / "run",
             log_dir=folder / "log" / "pods",
             containerd_socket=socket,
-            cgroup_root=f"podium-test/{folder.name}",
+            cgroup_root=f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}/{folder.name}",
         )
         self._network = PinnedNetwork(folder / "run" / "netns")
         self._volumes = VolumeManager(client, node_name="n1", pods_dir=folder / "data" / "node" / "pods")
@@ -107,6 +110,19 @@ class World:
 
     async def clear(self) -> None:
         await stop_node(self.config, self._network, self._volumes, patience=0)
+
+    async def end(self, container_id: str) -> None:
+        """Takes a container away behind the daemon's back."""
+        assert self.config.containerd_socket is not None
+        containerd = Containerd(self.config.containerd_socket)
+        try:
+            await containerd.tasks.kill(container_id, signal.SIGKILL)
+            await containerd.tasks.wait(container_id)
+            await containerd.tasks.delete(container_id)
+            await containerd.snapshots.remove(container_id)
+            await containerd.containers.delete(container_id)
+        finally:
+            await containerd.close()
 
     # Pods
 

@@ -22,7 +22,7 @@ from podium.runtime.logs import Outputs
 from podium.runtime.nodeapi import Node, NodeApiConfig, NodeServer
 from tests.unit.runtime.nodeapi.bench import Bench, Pods
 
-CGROUP = f"podium-test-{os.getpid()}"
+CGROUP = f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}-{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
