@@ -2,6 +2,8 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${PODIUM_VENV:-$ROOT/.venv}
+# After a plain `su`, root has the user's PATH, without runc and nft.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 step() { printf '==> %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
@@ -31,6 +33,14 @@ need_packages() {
     apt_get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
+# The tests' own images are one file. Debian's other busybox, which has the same name, is linked with libraries.
+need_static_busybox() {
+    [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 && return 0
+    step "Installing busybox-static"
+    apt_get update -qq
+    apt_get install -y -qq --no-install-recommends busybox-static
+}
+
 apt_get() {
     # A package must not start a daemon of its own: an answer of 101 is how Debian's policy-rc.d says so. Where there is a
     # policy already, it stays.
@@ -58,7 +68,8 @@ need_python() {
 
 # need_venv [EXTRA]: Podium and its dependencies in $VENV, made anew only when what they are made from has changed.
 need_venv() {
-    local extra=${1:-} stamp=$VENV/.podium-$1 sum
+    local extra=${1:-} sum
+    local stamp=$VENV/.podium-$extra
     sum=$(cat "$ROOT/pyproject.toml" "$ROOT/setup.py" "$ROOT"/runtime/protos/*.proto | sha256sum | cut -d' ' -f1)
     [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum $ROOT" ] && [ -e "$ROOT/runtime/protos/tasks_pb2.py" ] && return 0
     need_python

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from podium.api.types.meta import suffix
 from tests.conformance.kubectl import Kubectl
 
 ROOT = Path(__file__).parents[2]
+# Named by hack/test, which removes what is left in it.
+CGROUP = os.environ.get("PODIUM_TEST_CGROUP", "podium-test")
 PODIUM = [str(Path(sys.executable).with_name("podium"))]
 
 
@@ -48,7 +51,7 @@ class LocalCluster:
     def up(self, *more: str) -> subprocess.CompletedProcess[str]:
         return self.podium(
             "up", "--data-dir", str(self.data), "--run-dir", str(self.root / "run"), "--log-dir", str(self.root / "pods"),
-            "--kubeconfig", str(self.kubeconfig), "--cgroup-root", "podium-test", "--dns-upstream", self.dns_upstream,
+            "--kubeconfig", str(self.kubeconfig), "--cgroup-root", CGROUP, "--dns-upstream", self.dns_upstream,
             *more,
         )  # fmt: skip
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.kubectl_version import minor
+
 
 @dataclass(frozen=True)
 class Result:
@@ -60,7 +62,26 @@ class Kubectl:
         return self("apply", "-f", "-", stdin="\n".join(json.dumps(entry) for entry in objects))
 
     def wait(self, what: str, condition: str, timeout: int = 60) -> str:
-        return self("wait", what, f"--for={condition}", f"--timeout={timeout}s", timeout=timeout + 10)
+        kind, _, wanted = condition.partition("=")
+        if kind == "jsonpath" and minor() < 23:
+            return self._watched(what, *wanted.rsplit("=", 1), timeout)
+        result = self.run("wait", what, f"--for={condition}", f"--timeout={timeout}s", timeout=timeout + 10)
+        # An old kubectl takes it amiss when what it is to see deleted is gone already.
+        gone = condition == "delete" and "no matching resources found" in result.err
+        assert result.code == 0 or gone, f"kubectl wait {what} --for={condition}: {result.out}{result.err}"
+        return result.out
+
+    def _watched(self, what: str, path: str, value: str, timeout: int) -> str:
+        """What `kubectl wait --for=jsonpath=` does, for a kubectl without it."""
+        seen = []
+        with self.background(
+            "get", what, "-o", f'jsonpath={path}{{"\\n"}}', "--watch", f"--request-timeout={timeout}s"
+        ) as process:
+            for line in process.stdout or ():
+                seen.append(line.strip())
+                if seen[-1] == value:
+                    return line
+        raise AssertionError(f"{path} of {what} did not become {value}: {seen}")
 
     @contextmanager
     def background(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:

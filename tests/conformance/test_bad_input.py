@@ -11,6 +11,7 @@ from tests.conformance.coverage_report import covers
 from tests.conformance.kubectl import Kubectl
 from tests.conformance.objects import config_map, container, deployment, pod, service
 from tests.conformance.waiting import eventually
+from tests.kubectl_version import needs_kubectl
 
 
 def changed(obj: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def test_a_wrong_field_is_named_and_nothing_is_made(
     assert kubectl.get(obj["kind"])["items"] == [] or obj["kind"] == "ConfigMap"
 
 
+@needs_kubectl(25)
 def test_a_field_of_the_wrong_type_is_named(kubectl: Kubectl) -> None:
     said = kubectl.refused(
         "create", "-f", "-", stdin=json.dumps(changed(deployment("x", 1), "spec.replicas", "three"))
@@ -62,6 +64,7 @@ def test_a_field_of_the_wrong_type_is_named(kubectl: Kubectl) -> None:
 @covers(
     "[sig-api-machinery] FieldValidation should detect unknown and duplicate fields of a typed object [Conformance]"
 )
+@needs_kubectl(25)
 def test_unknown_and_duplicate_fields_are_refused_warned_of_or_ignored_as_asked(kubectl: Kubectl) -> None:
     typo = json.dumps(changed(deployment("x", 1), "spec.replcas", 3))
     assert 'strict decoding error: unknown field "spec.replcas"' in kubectl.refused(

@@ -290,7 +290,8 @@ def test_a_terminal_has_the_size_of_the_users(kubectl: Kubectl) -> None:
     command = kubectl.command("exec", "-it", "shell", "--", "sh")
     terminal = pexpect.spawn(command[0], command[1:], dimensions=(33, 101), timeout=20)
     try:
-        terminal.sendline("stty size; tty")
+        # kubectl tells the size beside what is typed, not before it. What is typed comes back, so it must not say 33.
+        terminal.sendline('until [ "$(stty size)" = "$((30 + 3)) 101" ]; do sleep 0.1; done; stty size; tty')
         terminal.expect("33 101")
         terminal.expect("/dev/pts/")
         terminal.sendline("exit 5")

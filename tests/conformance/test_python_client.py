@@ -427,7 +427,7 @@ def test_exec_carries_input_both_outputs_and_the_exit_code(
     script = "read word; echo got $word; echo oops >&2; exit 7"
     session = stream(call, talker, namespace, container="main", command=["sh", "-c", script],
                      stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False)  # fmt: skip
-    session.write_stdin(b"word\n")
+    session.write_stdin("word\n")
     session.run_forever(timeout=10)
     assert not session.is_open()
     assert (session.read_stdout(), session.read_stderr()) == ("got word\n", "oops\n")

@@ -14,6 +14,7 @@ import yaml
 
 from podium.api.server import ApiServer
 from podium.client import kubeconfig
+from tests.kubectl_version import needs_kubectl
 from tests.unit.api.http.harness import config_map, deployment, pod
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
@@ -71,6 +72,7 @@ async def test_apply_creates_changes_and_leaves_alone(kubectl: Kubectl) -> None:
     assert await kubectl("get", "deploy/web", "-o", "jsonpath={.spec.replicas}") == "3"
 
 
+@needs_kubectl(25)
 async def test_apply_refuses_an_unknown_field_and_changes_nothing(kubectl: Kubectl) -> None:
     wrong = manifest(config_map("a") | {"color": "red"}, "ConfigMap")
     with pytest.raises(Failed, match='unknown field "color"'):
@@ -82,6 +84,7 @@ async def test_apply_refuses_an_unknown_field_and_changes_nothing(kubectl: Kubec
     )
 
 
+@needs_kubectl(25)
 async def test_a_list_is_applied_and_its_unknown_fields_are_refused(kubectl: Kubectl) -> None:
     web = manifest(deployment("web"), "Deployment", "apps/v1")
     configs = [manifest(config_map(name), "ConfigMap") for name in ("a", "b")]
@@ -99,6 +102,7 @@ async def test_a_list_is_applied_and_its_unknown_fields_are_refused(kubectl: Kub
     assert "unknown field" not in await kubectl("apply", "--validate=ignore", "-f", "-", stdin=listed)
 
 
+@needs_kubectl(25)
 async def test_a_kind_that_is_not_there_is_named(kubectl: Kubectl) -> None:
     prod = manifest({"metadata": {"name": "x"}}, "Prod")
     for mode in ("strict", "warn", "ignore"):
@@ -116,6 +120,7 @@ async def test_get_prints_the_servers_columns(kubectl: Kubectl) -> None:
     assert await kubectl("get", "all", "-A")
 
 
+@needs_kubectl(24)
 async def test_create_speaks_protobuf(kubectl: Kubectl) -> None:
     assert "created" in await kubectl("create", "configmap", "a", "--from-literal=key=value")
     assert await kubectl("get", "cm", "a", "-o", "jsonpath={.data.key}") == "value"
@@ -183,6 +188,7 @@ async def test_a_namespace_is_made_used_and_terminated(kubectl: Kubectl) -> None
     assert "Terminating" in await kubectl("get", "namespace", "team")
 
 
+@needs_kubectl(27)
 async def test_who_am_i_and_can_i(kubectl: Kubectl) -> None:
     assert "kubernetes-admin" in await kubectl("auth", "whoami")
     assert (await kubectl("auth", "can-i", "delete", "pods")).strip() == "yes"
