@@ -38,8 +38,8 @@ def encode(protocol: str, channel: int, data: bytes) -> bytes | str:
 
 
 def decode(protocol: str, message: bytes | str) -> Message | None:
-    """None for what no protocol has: an empty message, text that is not base64. Under the binary protocols a text
-    message is its bytes: the Python client sends text that way."""
+    """None for what no protocol has: an empty message, text that is not base64. Under the binary protocols a
+    text message is its bytes: the Python client sends text that way."""
     if not message:
         return None
     if isinstance(message, str) and "base64" not in protocol:
