@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
 
 from podium.cli.cluster import Cluster
@@ -18,12 +19,23 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             f"no containerd runs for the cluster in {options.data_dir}: bring it up with podium up"
         )
-    action = _load(cluster, options.archives) if options.action == "load" else _list(cluster)
+    if options.action == "load":
+        load_archives(cluster, options.archives)
+    else:
+        _run(_list(cluster))
+    return 0
+
+
+def load_archives(cluster: Cluster, archives: list[str]) -> None:
+    """Imports archives into the cluster's containerd and prints the names they bring. Raises CommandError."""
+    _run(_load(cluster, archives))
+
+
+def _run(action: Coroutine[None, None, None]) -> None:
     try:
         asyncio.run(action)
     except (ArchiveError, ContainerdError, OSError) as error:
         raise CommandError(str(error)) from error
-    return 0
 
 
 async def _load(cluster: Cluster, archives: list[str]) -> None:

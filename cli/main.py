@@ -50,10 +50,14 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="file to merge the admin context into (default: $KUBECONFIG or ~/.kube/config)",
     )
+    up.add_argument(
+        "--images", default="", metavar="DIR", help="import the image archives of this folder too"
+    )
     up.add_argument("--quiet", action="store_true", help="print only what goes wrong")
     check = command("check", "say what would keep a cluster from coming up", "podium.cli.check")
     _settings(check)
     check.add_argument("--kubeconfig", default="", help=argparse.SUPPRESS)
+    check.add_argument("--images", default="", help=argparse.SUPPRESS)
     check.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
     down = command(
         "down", "stop the cluster and clear the machine of it; its objects stay", "podium.cli.down"

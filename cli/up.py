@@ -48,6 +48,11 @@ def _bring_up(options: argparse.Namespace) -> int:
     _start(cluster, missing, say)
     merge_kubeconfig(cluster, str(path))
     say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
+    if options.images:
+        from podium.cli.image import load_archives
+
+        say("==> Importing images")
+        load_archives(cluster, sorted(str(archive) for archive in Path(options.images).glob("*.tar")))
     if not options.quiet:
         print(NEXT.format(name=cluster.name))
     return 0
