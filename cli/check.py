@@ -10,6 +10,6 @@ from podium.cli.main import cluster_of
 
 def run(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
-    if daemons.server(cluster).pid() is None and daemons.node(cluster).pid() is None:
-        preflight.check(cluster)
+    if missing := daemons.missing(cluster):
+        preflight.check(cluster, [daemon.name for daemon in missing])
     return 0

@@ -18,6 +18,11 @@ def node(cluster: Cluster) -> Daemon:
     return Daemon("node", cluster.run, cluster.data / "logs" / "node.log")
 
 
+def missing(cluster: Cluster) -> list[Daemon]:
+    """Those that do not run."""
+    return [daemon for daemon in (server(cluster), node(cluster)) if daemon.pid() is None]
+
+
 def command(cluster: Cluster, daemon: Daemon) -> list[str]:
     """`podium server ...` or `podium node ...` with every setting spelled out, so that `ps` shows what
     runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Collection
 
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
@@ -14,14 +15,16 @@ IP_FREEBIND = 15  # ip(7); Python's socket module has no name for it
 NEEDED_BYTES = 512 * 1024 * 1024
 
 
-def check(cluster: Cluster) -> None:
-    """Raises CommandError for the first thing that would keep the cluster from running."""
+def check(cluster: Cluster, missing: Collection[str]) -> None:
+    """Raises CommandError for the first thing that would keep the daemons of these names from running."""
     root()
     programs()
     space(cluster)
-    for address in ("127.0.0.1", cluster.node_address):
-        port_free(address, cluster.api_port, "--api-port")
-    port_free(cluster.node_address, cluster.node_port, "--node-port")
+    if "server" in missing:
+        for address in ("127.0.0.1", cluster.node_address):
+            port_free(address, cluster.api_port, "--api-port")
+    if "node" in missing:
+        port_free(cluster.node_address, cluster.node_port, "--node-port")
 
 
 def root() -> None:

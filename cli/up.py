@@ -32,7 +32,7 @@ def _bring_up(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     if not cluster.node_name:
         cluster = replace(cluster, node_name=socket.gethostname().lower())
-    missing = [daemon for daemon in (daemons.server(cluster), daemons.node(cluster)) if daemon.pid() is None]
+    missing = daemons.missing(cluster)
     path = daemons.user_kubeconfig(options.kubeconfig)
     if not missing:
         # The command that started them may have been interrupted before it came to this.
@@ -40,7 +40,7 @@ def _bring_up(options: argparse.Namespace) -> int:
         print(f"The cluster is up already; nothing to do. Try: kubectl --context {cluster.name} get nodes")
         return 0
     say = _silent if options.quiet else _progress
-    _check(cluster, missing)
+    preflight.check(cluster, [daemon.name for daemon in missing])
     say("==> Preparing certificates and network")
     cluster.save()
     credentials.ensure(cluster)
@@ -72,17 +72,6 @@ def _progress(text: str) -> None:
 
 def _silent(_text: str) -> None:
     """Nothing."""
-
-
-def _check(cluster: Cluster, missing: list[Daemon]) -> None:
-    preflight.programs()
-    preflight.space(cluster)
-    names = {daemon.name for daemon in missing}
-    if "server" in names:
-        for address in ("127.0.0.1", cluster.node_address):
-            preflight.port_free(address, cluster.api_port, "--api-port")
-    if "node" in names:
-        preflight.port_free(cluster.node_address, cluster.node_port, "--node-port")
 
 
 def prepare_host(cluster: Cluster) -> None:

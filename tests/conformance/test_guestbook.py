@@ -163,8 +163,16 @@ def test_what_people_ask_of_it_reads_as_they_know_it(guestbook: Kubectl) -> None
     described = guestbook("describe", "pod", name)
     assert "Successfully assigned" in described
     assert "Started container" in described or "Container started" in described
-    assert guestbook("logs", "deploy/web", "--tail=5") is not None
-    assert guestbook("get", "all")
+    fetch(web_url(guestbook))
+    logged = eventually(
+        lambda: guestbook("logs", "-l", "app=web", "--tail=-1"), lambda seen: "GET / " in seen
+    )
+    assert "200" in logged
+    everything = guestbook("get", "all")
+    assert all(
+        entry in everything
+        for entry in (f"pod/{name}", "service/web", "deployment.apps/web", "replicaset.apps/web-")
+    )
 
 
 def test_the_web_front_end_reaches_its_store_by_name(guestbook: Kubectl) -> None:
