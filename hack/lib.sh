@@ -84,5 +84,6 @@ need_venv() {
 }
 
 need_runtime() {
-    need_packages containerd=containerd runc=runc nft=nftables ip=iproute2
+    need_packages containerd=containerd runc=runc nft=nftables ip=iproute2 \
+        mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs
 }

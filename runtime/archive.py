@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from podium.runtime import references
 from podium.runtime.containerd import Containerd
@@ -57,12 +57,22 @@ async def load(containerd: Containerd, path: str | Path) -> list[str]:
         await containerd.ensure_namespace()
         async with containerd.leases.held() as lease:
             for name, manifest in images:
-                await _import(containerd, reader, manifest, lease)
-                await containerd.images.put(name, _descriptor(manifest), lease=lease)
+                await import_image(containerd, reader, name, manifest, lease)
     return [name for name, _ in images]
 
 
-async def _import(containerd: Containerd, reader: _Reader, manifest: Document, lease: str) -> None:
+class Blobs(Protocol):
+    """Where an image's parts are read from, by digest."""
+
+    def blob(self, digest: str) -> bytes: ...
+
+    def chunks(self, digest: str) -> Iterator[bytes]: ...
+
+
+async def import_image(
+    containerd: Containerd, reader: Blobs, name: str, manifest: Document, lease: str
+) -> None:
+    """Stores and unpacks the image of a manifest (its descriptor), then lets `name` stand for it."""
     document = json.loads(reader.blob(manifest["digest"]))
     config = json.loads(reader.blob(document["config"]["digest"]))
     diff_ids = config["rootfs"]["diff_ids"]
@@ -77,10 +87,11 @@ async def _import(containerd: Containerd, reader: _Reader, manifest: Document, l
     for number, layer in enumerate(document["layers"]):
         labels[f"containerd.io/gc.ref.content.l.{number}"] = layer["digest"]
     await _store(containerd, reader, manifest, labels, lease)
+    await containerd.images.put(name, _descriptor(manifest), lease=lease)
 
 
 async def _store(
-    containerd: Containerd, reader: _Reader, blob: Document, labels: dict[str, str], lease: str
+    containerd: Containerd, reader: Blobs, blob: Document, labels: dict[str, str], lease: str
 ) -> None:
     chunks = reader.chunks(blob["digest"])
     await containerd.content.write(blob["digest"], blob["size"], chunks, lease=lease, labels=labels)

@@ -39,12 +39,19 @@ _V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb")
 
 
 class Cgroups:
-    """`root` is a path below the hierarchies' mount points, "" for their top."""
+    """`root` is a path below the hierarchies' mount points, "" for their top. `shared`: the machine is not
+    this node's alone."""
 
     def __init__(self, root: str = "", *, mount: Path = Path("/sys/fs/cgroup")) -> None:
         self.mount = mount
         self.unified = (mount / "cgroup.controllers").exists()
         self._top = "/" + "/".join(part for part in (*root.split("/"), "kubepods") if part)
+        self.shared = bool(root.strip("/"))
+
+    @property
+    def top(self) -> str:
+        """The group that all pods are in."""
+        return self._top
 
     def pod(self, pod: Obj) -> str:
         """The pod's group as runc's `cgroupsPath` wants it."""
@@ -102,6 +109,15 @@ class Cgroups:
             for parent in folder.relative_to(hierarchy).parents[:-1]:
                 with contextlib.suppress(OSError):
                     (hierarchy / parent).rmdir()
+
+    def processes(self) -> set[int]:
+        """The pids of everything that runs in the tree."""
+        found: set[int] = set()
+        for hierarchy in self._hierarchies():
+            for inner, _, _ in os.walk(hierarchy / self._top.lstrip("/")):
+                with contextlib.suppress(OSError):
+                    found.update(map(int, (Path(inner) / "cgroup.procs").read_text().split()))
+        return found
 
     def _hierarchies(self) -> list[Path]:
         return [self.mount] if self.unified else [self.mount / each for each in _V1_HIERARCHIES]

@@ -14,7 +14,7 @@ from podium.api.types import Obj
 class NodeConfig:
     """One node. `containerd_socket` is None for a containerd of the daemon's own. `cgroup_root` is a path
     below the cgroup file systems' roots. `resolv_conf` is what pods with dnsPolicy Default get. `taints` are
-    given at registration only."""
+    given at registration only. `lease_duration` is in seconds; the lease is renewed four times as often."""
 
     node_name: str
     node_address: str
@@ -34,6 +34,7 @@ class NodeConfig:
     client_ca: Path | None = None
     node_port: int = 10250
     image_gc_high: int = 85
+    lease_duration: float = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Layout:
     @property
     def pods(self) -> Path:
         return self.data_dir / "pods"
+
+    @property
+    def claims(self) -> Path:
+        """The volumes of the built-in provisioner."""
+        return self.data_dir / "claims"
 
     def netns(self, uid: str) -> Path:
         return self.netns_dir / uid

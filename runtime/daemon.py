@@ -67,7 +67,9 @@ class NodeDaemon:
         layout, here = Layout.of(config), machine.read()
         self._images = ImageStore(self.containerd)
         self._recorder = EventRecorder(client, "kubelet", config.node_name)
-        self._registrar = Registrar(config, client, self.containerd, self._images, here, now=now)
+        self._registrar = Registrar(
+            config, client, self.containerd, self._images, here, now=now, volumes_in_use=volumes.in_use
+        )
         self._services = services or Informer(client, SERVICES)
         self._runs_services = services is None
         self._pod_informer = Informer(client, PODS, fields=f"spec.nodeName={config.node_name}")
@@ -92,6 +94,7 @@ class NodeDaemon:
             now=now,
         )
         self.pods = PodManager(node, self._pod_informer)
+        volumes.on_change(self.pods.retry_volumes, self._registrar.changed)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:

@@ -31,6 +31,8 @@ def _volume_devices(container: Obj, volumes: Mapping[str, MountedVolume]) -> Ite
         described = _described(volume.path, device["devicePath"])
         if described is None:
             raise ConfigError(f"{volume.path} is not a block device")
+        if volume.read_only:
+            described["fileMode"] &= 0o444
         yield described
 
 

@@ -5,7 +5,7 @@ these without importing one another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -35,6 +35,11 @@ class PodNetwork(Protocol):
         one first. Idempotent, and restartable at any step."""
         ...
 
+    async def withdrawn(self, uid: str) -> None:
+        """Waits until Services send no new connection to a pod that is being deleted; a short while at
+        most."""
+        ...
+
     async def teardown(self, uid: str, netns: str) -> None:
         """Releases the addresses, removes links and the pinned namespace. Idempotent."""
         ...
@@ -60,8 +65,26 @@ class PodVolumes(Protocol):
         volume. `index` is the place of the mount among the container's. Idempotent; gone with `unmount`."""
         ...
 
-    async def unmount(self, uid: str) -> None:
-        """Unmounts and removes what belongs to the pod alone. Idempotent."""
+    async def unmount(self, uid: str, *, keep: bool = False) -> None:
+        """Unmounts and removes what belongs to the pod alone. Idempotent. With `keep` the pod will go on
+        after the machine has been off: what lies on the disk stays."""
+        ...
+
+    async def release_unused(self) -> None:
+        """Lets go of what no pod uses, whatever a crash left. Idempotent."""
+        ...
+
+    async def stats(self, pod: Obj) -> list[Obj]:
+        """What the pod's mounted volumes hold, as the Summary's `volume` lists it."""
+        ...
+
+    async def in_use(self) -> list[str]:
+        """What a Node's `status.volumesInUse` names."""
+        ...
+
+    def on_change(self, retry: Callable[[str], None], used: Callable[[], None]) -> None:
+        """`retry` is called with the uid of a pod whose volumes could not be mounted, and perhaps can be
+        now; `used` when `in_use` has changed."""
         ...
 
     async def known(self) -> set[str]:

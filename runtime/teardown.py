@@ -60,11 +60,13 @@ async def stop_node(
     if volumes is not None:
         uids |= await volumes.known()
     await _end_pods(uids, layout, sandboxes, Cgroups(config.cgroup_root), network, volumes)
+    if volumes is not None:
+        await volumes.release_unused()
     await asyncio.to_thread(Cgroups(config.cgroup_root).clear)
     await asyncio.to_thread(_remove_logs, layout, uids)
     if own is not None:
         await own.stop()
-        await asyncio.to_thread(_kill_shims, own.paths.socket)
+        await asyncio.to_thread(kill_shims, own.paths.socket)
         await asyncio.to_thread(remove_tree, own.paths.state)
         await asyncio.to_thread(_remove_empty, _SHIM_FOLDERS)
 
@@ -105,7 +107,7 @@ def _kill_unrecorded(task: TaskState) -> None:
         return
 
 
-def _kill_shims(socket: str) -> None:
+def kill_shims(socket: str) -> None:
     """What a containerd that was killed had begun to start and never got to know; its socket tells whose it
     is."""
     for entry in Path("/proc").iterdir():
@@ -140,12 +142,22 @@ async def _end_pods(
 ) -> None:
     for uid in sorted(uids):
         if volumes is not None:
-            await volumes.unmount(uid)
+            await volumes.unmount(uid, keep=True)
         if network is not None:
             await network.teardown(uid, str(layout.netns(uid)))
         await asyncio.to_thread(sandboxes.release, uid)
         await asyncio.to_thread(cgroups.remove, uid)
-        await asyncio.to_thread(remove_tree, layout.pod(uid))
+        await asyncio.to_thread(_remove_files, layout.pod(uid))
+
+
+def _remove_files(folder: Path) -> None:
+    """A pod's files but for its volumes': they are there again when the pod is."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if not entry.is_dir():
+            entry.unlink()
+        elif entry.name != "volumes":
+            remove_tree(entry)
+    _remove_empty((folder,))
 
 
 def _remove_logs(layout: Layout, uids: set[str]) -> None:

@@ -28,14 +28,16 @@ class MountedVolume:
 
 
 class Request(NamedTuple):
-    """One volume to mount: `source` is what stands in the pod's volume under the type's field name,
-    `type`."""
+    """One volume to mount: `source` is what stands in the pod's volume, or in the PersistentVolume that its
+    claim is bound to, under the type's field name, `type`. `volume` is that PersistentVolume."""
 
     pod: Obj
     name: str
     type: str
     source: dict[str, Any]
     folder: Path
+    volume: Obj | None = None
+    read_only: bool = False
 
     @property
     def uid(self) -> str:
@@ -44,6 +46,11 @@ class Request(NamedTuple):
     @property
     def namespace(self) -> str:
         return str(self.pod["metadata"].get("namespace", ""))
+
+    @property
+    def is_block(self) -> bool:
+        """Whether containers get the device rather than a file system on it."""
+        return self.volume is not None and self.volume["spec"].get("volumeMode") == "Block"
 
     @property
     def fs_group(self) -> int | None:

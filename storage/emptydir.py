@@ -12,12 +12,13 @@ from podium.storage.base import MountedVolume, Plugin, Request
 from podium.storage.errors import failed
 from podium.storage.ownership import give_to_group
 
+FOLDER = "kubernetes.io~empty-dir"
 _HUGE = "HugePages"
 
 
 class EmptyDirPlugin(Plugin):
     def folder(self, type: str) -> str:
-        return "kubernetes.io~empty-dir"
+        return FOLDER
 
     async def mount(self, request: Request) -> MountedVolume:
         medium = str(request.source.get("medium") or "")

@@ -5,14 +5,22 @@ from __future__ import annotations
 
 class VolumeError(Exception):
     """A volume cannot be mounted yet, or ever. `reason` is an event's reason (FailedMount, ...), `message`
-    its text."""
+    its text, `step` what was being done, as kubelet names it."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, step: str = "MountVolume.SetUp") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.step = step
 
 
-def failed(message: str) -> VolumeError:
+class Unbound(VolumeError):
+    """A claim cannot be used yet: nobody knows what to mount."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("FailedMount", message)
+
+
+def failed(message: str, step: str = "MountVolume.SetUp") -> VolumeError:
     """What a plugin raises; the manager adds which volume it was."""
-    return VolumeError("FailedMount", message)
+    return VolumeError("FailedMount", message, step)

@@ -25,11 +25,16 @@ _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 }
 
 
+_OPTIONS = "MountVolume.MountOptionSupport check"
+
+
 class HostPathPlugin(Plugin):
     def folder(self, type: str) -> str:
         return ""
 
     async def mount(self, request: Request) -> MountedVolume:
+        if request.volume is not None and request.volume["spec"].get("mountOptions"):
+            raise failed("Mount options are not supported for this volume type", _OPTIONS)
         path = Path(str(request.source["path"]))
         kind = await asyncio.to_thread(_check, path, str(request.source.get("type") or ""))
         return MountedVolume(str(path), kind=kind)

@@ -7,11 +7,15 @@ import errno
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-MS_BIND: Final = 4096
+MS_RDONLY: Final = 1
 MS_NOSUID: Final = 2
 MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_REMOUNT: Final = 32
+MS_BIND: Final = 4096
+MS_REC: Final = 16384
 MNT_DETACH: Final = 2
 UMOUNT_NOFOLLOW: Final = 8
 RESOLVE_NO_MAGICLINKS: Final = 0x02
@@ -42,6 +46,38 @@ def unmount(target: str) -> None:
         _check(result, target)
 
 
+def unmount_flushed(target: str) -> None:
+    """Takes the mount away once everything written to it is on its disk. In use, it is flushed now and goes
+    with its last user. Nothing mounted there is fine. Raises OSError."""
+    if _libc.umount2(os.fsencode(target), UMOUNT_NOFOLLOW) == 0:
+        return
+    if ctypes.get_errno() == errno.EBUSY:
+        sync_filesystem(target)
+    unmount(target)
+
+
+def sync_filesystem(path: str) -> None:
+    """Returns when all of the file system that `path` lies on is on its disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(descriptor), path)
+    finally:
+        os.close(descriptor)
+
+
+def bind(source: str, target: str, *, read_only: bool = False) -> None:
+    """Shows `source` at `target`, without what is mounted below it. Raises OSError; then nothing is
+    mounted."""
+    mount(source, target, flags=MS_BIND)
+    if not read_only:
+        return
+    try:
+        mount("", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
+    except OSError:
+        unmount(target)
+        raise
+
+
 def open_beneath(directory: int, path: str, flags: int, resolve: int = RESOLVE_BENEATH) -> int:
     """A descriptor of `path`, which the kernel resolves without ever leaving the open `directory`. Raises
     OSError: EXDEV where it would leave."""
@@ -68,10 +104,28 @@ def is_mount_point(path: Path) -> bool:
     return os.path.realpath(path) in _mount_points()
 
 
-def _mount_points() -> list[str]:
+def mounts_of(device: int) -> list[str]:
+    """Where the file system of `device` (an `st_dev`) is mounted, whole or in part."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return [entry.point for entry in mount_table() if entry.device == number]
+
+
+class Mount(NamedTuple):
+    """A line of mountinfo: the file system's device as "MAJOR:MINOR", and where it is mounted."""
+
+    device: str
+    point: str
+
+
+def mount_table() -> list[Mount]:
     """In the order in which they were mounted, a mount always after what it lies on."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        return [_unescape(line.split(" ", 5)[4]) for line in lines]
+        split = (line.split(" ", 5) for line in lines)
+        return [Mount(fields[2], _unescape(fields[4])) for fields in split]
+
+
+def _mount_points() -> list[str]:
+    return [entry.point for entry in mount_table()]
 
 
 def _unescape(text: str) -> str:

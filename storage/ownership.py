@@ -38,6 +38,27 @@ def give_to_group(root: Path, group: int, *, read_only: bool) -> None:
         os.fchmod(descriptor, group_mode(os.fstat(descriptor).st_mode, read_only=read_only))
 
 
+def give_to_pod(pod: Obj, root: str) -> None:
+    """A volume's files to the pod's fsGroup, if it has one: all of them, or with fsGroupChangePolicy
+    OnRootMismatch only where the root says that they are not yet. Raises OSError."""
+    context = pod["spec"].get("securityContext") or {}
+    group = context.get("fsGroup")
+    if group is None:
+        return
+    if context.get("fsGroupChangePolicy") == "OnRootMismatch" and _belongs_to(os.stat(root), int(group)):
+        return
+    give_to_group(Path(root), int(group), read_only=False)
+
+
+def nothing(root: str) -> None:
+    """For a volume that nobody can write to."""
+
+
+def _belongs_to(root: os.stat_result, group: int) -> bool:
+    mode = stat.S_IMODE(root.st_mode)
+    return root.st_gid == group and group_mode(root.st_mode, read_only=False) == mode
+
+
 def common_user(pod: Obj) -> int | None:
     """The user that every container of the pod is told to run as, if it is one and the same."""
     spec = pod["spec"]

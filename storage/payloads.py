@@ -40,17 +40,20 @@ _IN_MEMORY = frozenset({"secret", "downwardAPI", "projected"})
 
 
 class PayloadPlugin(Plugin):
-    """`run` keeps the mounted volumes current; without it they stay as they were mounted."""
+    """`run` keeps the mounted volumes current; without it they stay as they were mounted. `waited` is told
+    the uid of a pod whose volume could not be mounted when an object that it shows has changed."""
 
     def __init__(
         self,
         client: Client,
         node_name: str,
         *,
+        waited: Callable[[str], None],
         now: Callable[[], datetime] = utc_now,
         clock: Clock | None = None,
     ) -> None:
         self._client = client
+        self._waited = waited
         self._node_name = node_name
         self._now = now
         self._queue: WorkQueue[Holder] = WorkQueue(clock=clock)
@@ -110,7 +113,7 @@ class PayloadPlugin(Plugin):
     async def _refresh(self, holder: Holder) -> None:
         request = self._mounted.get(holder)
         if request is None:
-            self._queue.forget(holder)
+            self._waited(holder.uid)
             return
         async with self._locks[holder]:
             if self._mounted.get(holder) is request:

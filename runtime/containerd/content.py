@@ -28,9 +28,13 @@ class Content:
 
     async def read(self, digest: str) -> bytes:
         """A whole blob: for manifests and configurations, not for layers. Raises NotFound."""
+        return b"".join([piece async for piece in self.pieces(digest)])
+
+    async def pieces(self, digest: str) -> AsyncIterator[bytes]:
+        """A blob of any size. Raises NotFound."""
         request = pb.ReadContentRequest(digest=digest)
-        replies = self._channel.stream(self._service, "Read", pb.ReadContentResponse, request)
-        return b"".join([reply.data async for reply in replies])
+        async for reply in self._channel.stream(self._service, "Read", pb.ReadContentResponse, request):
+            yield reply.data
 
     async def write(
         self,

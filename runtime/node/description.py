@@ -57,7 +57,21 @@ def status(
         "daemonEndpoints": {"kubeletEndpoint": {"Port": config.node_port}},
         "nodeInfo": _info(machine, runtime_version),
         "images": list(images[:MAX_IMAGES]),
+        "runtimeHandlers": [
+            {"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}
+        ],
     }
+
+
+def allotment(node: Obj) -> dict[str, str | None]:
+    """What is to change in `status.allocatable` so that extended resources, which others write into the
+    capacity, can be asked for; None where one is gone."""
+    status = node.get("status") or {}
+    there, free = status.get("capacity") or {}, status.get("allocatable") or {}
+    wanted: dict[str, str | None] = {
+        name: amount for name, amount in there.items() if "/" in name and free.get(name) != amount
+    }
+    return wanted | {name: None for name in free if "/" in name and name not in there}
 
 
 def _amounts(config: NodeConfig, machine: Machine, *, disk: str, memory: int) -> dict[str, str]:
@@ -144,7 +158,7 @@ def lease(config: NodeConfig, now: datetime, owner: Obj | None) -> Obj:
         "metadata": {"name": config.node_name, "namespace": "kube-node-lease"},
         "spec": {
             "holderIdentity": config.node_name,
-            "leaseDurationSeconds": 40,
+            "leaseDurationSeconds": max(1, round(config.lease_duration)),
             "renewTime": meta.micro_timestamp(now),
         },
     }

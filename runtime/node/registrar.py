@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from podium.api.types import Obj
@@ -20,7 +20,6 @@ from podium.runtime.node import description, pressure
 
 log = logging.getLogger(__name__)
 
-LEASE_PERIOD = 10.0
 STATUS_PERIOD = 300.0
 _NAMESPACE = "kube-node-lease"
 
@@ -37,6 +36,7 @@ class Registrar:
         machine: Machine,
         *,
         now: Callable[[], datetime],
+        volumes_in_use: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         self._config = config
         self._client = client
@@ -44,10 +44,12 @@ class Registrar:
         self._images = images
         self._machine = machine
         self._now = now
+        self._volumes_in_use = volumes_in_use
         self._not_ready = "container runtime network not ready"
         self._node: Obj | None = None
         self._lease: Obj | None = None
-        self._written_at = float("-inf")
+        self._lease_period = config.lease_duration / 4
+        self._written_at = self._heard_at = float("-inf")
         self._seen: object = None
         self._changed = asyncio.Event()
         self.announced = asyncio.Event()
@@ -100,9 +102,11 @@ class Registrar:
             self._changed.clear()
             try:
                 await self._renew_lease()
+                self._heard(loop.time())
+                await self._allot()
                 found = pressure.look(self._config.data_dir)
                 due = loop.time() - self._written_at >= STATUS_PERIOD
-                if due or (found, self._not_ready) != self._seen:
+                if due or (found, self._not_ready, await self._in_use()) != self._seen:
                     await self._write_status()
             except (ConnectionError, TimeoutError, StatusError, ContainerdError) as error:
                 log.warning("cannot refresh node %s: %s", self._config.node_name, error)
@@ -111,9 +115,16 @@ class Registrar:
                 await self.register()
             await self._turn()
 
+    def _heard(self, now: float) -> None:
+        """The server has just heard of the node. If that took longer than it should, it may have called the
+        node unreachable meanwhile, and has to be told otherwise."""
+        if now - self._heard_at > 2 * self._lease_period:
+            self._written_at = float("-inf")
+        self._heard_at = now
+
     async def _turn(self) -> None:
         try:
-            async with asyncio.timeout(LEASE_PERIOD):
+            async with asyncio.timeout(self._lease_period):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -132,13 +143,25 @@ class Registrar:
         )
         old = (self._node.get("status") or {}).get("conditions") or []
         status["conditions"] = description.conditions(old, found, why, self._now())
+        in_use = await self._in_use()
+        status["volumesInUse"] = in_use or None
         self._node = await self._client.patch(
             NODES, self._config.node_name, {"status": status}, kind="strategic", subresource="status"
         )
-        self._seen = (found, why)
+        self._seen = (found, why, in_use)
         if not why:
             self.announced.set()
         self._written_at = asyncio.get_running_loop().time()
+
+    async def _allot(self) -> None:
+        node = await self._client.get(NODES, self._config.node_name)
+        if changes := description.allotment(node):
+            patch = {"status": {"allocatable": changes}}
+            await self._client.patch(NODES, self._config.node_name, patch, subresource="status")
+
+    async def _in_use(self) -> list[str]:
+        """The volumes that are mounted here, as the status names them."""
+        return await self._volumes_in_use() if self._volumes_in_use is not None else []
 
     async def _runtime_version(self) -> str:
         try:

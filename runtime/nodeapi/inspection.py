@@ -20,15 +20,27 @@ from podium.runtime.nodeapi.summary import (
     resource_metrics,
     summary,
 )
-from podium.runtime.nodeapi.usage import Usage, group_usage, node_usage, resident_memory, traffic
+from podium.runtime.nodeapi.usage import (
+    group_usage,
+    memory_capacity,
+    node_usage,
+    resident_memory,
+    traffic,
+)
+
+# Nanoseconds. Rates are told over at least the first, with readings that are not older than the second; who
+# asks for the first time waits for the third.
+WINDOW, STALE, FIRST = 10 * 10**9, 60 * 10**9, 10**9 // 4
 
 
 class Inspection:
-    """Keeps the readings of the last summary, so that the next one can tell rates."""
+    """Keeps an earlier reading, so that a summary can tell rates. Nothing is read while nobody asks."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._before: dict[str, Usage] = {}
+        # The one that rates are told since, and the one that will take its place.
+        self._base: NodeUsage | None = None
+        self._next: NodeUsage | None = None
 
     async def healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -43,8 +55,26 @@ class Inspection:
 
     async def summary(self, request: web.Request) -> web.Response:
         usage = await self._read()
-        before, self._before = self._before, keyed(usage)
-        return _json(summary(usage, before))
+        if self._base is None or usage.usage.at_ns - self._base.usage.at_ns > STALE:
+            self._base = self._next = usage
+            await asyncio.sleep(FIRST / 10**9)
+            usage = await self._read()
+        base = self._base
+        if self._next is not None and usage.usage.at_ns - self._next.usage.at_ns >= WINDOW:
+            self._base = base = self._next
+            self._next = usage
+        document = summary(usage, keyed(base))
+        await self._add_volumes(document)
+        return _json(document)
+
+    async def _add_volumes(self, document: Obj) -> None:
+        """What the volumes of running pods hold."""
+        if self._node.volumes is None:
+            return
+        pods = {view.pod["metadata"]["uid"]: view.pod for view in self._node.pods.views()}
+        for entry in document["pods"]:
+            if (pod := pods.get(entry["podRef"]["uid"])) and (found := await self._node.volumes(pod)):
+                entry["volume"] = found
 
     async def resource_metrics(self, request: web.Request) -> web.Response:
         return web.Response(text=resource_metrics(await self._read()))
@@ -67,7 +97,8 @@ class Inspection:
         return await asyncio.to_thread(self._read_all, views)
 
     def _read_all(self, views: list[PodView]) -> NodeUsage:
-        return NodeUsage(self._node.config.node_name, node_usage(), [self._read_pod(view) for view in views])
+        pods = [self._read_pod(view) for view in views]
+        return NodeUsage(self._node.config.node_name, node_usage(self._node.cgroups), pods, memory_capacity())
 
     def _read_pod(self, view: PodView) -> PodUsage:
         cgroups, containers = self._node.cgroups, []

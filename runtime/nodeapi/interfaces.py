@@ -4,9 +4,11 @@ their output is `podium.runtime.logs.Outputs`, their processes are containerd's
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from podium.api.types import Obj
 from podium.runtime.cgroups import Cgroups
 from podium.runtime.containerd.client import Containerd
 from podium.runtime.interfaces import NodePods
@@ -35,6 +37,8 @@ class Node:
     outputs: Outputs
     containerd: Containerd
     cgroups: Cgroups
+    volumes: Callable[[Obj], Awaitable[list[Obj]]] | None = None
+    """What a pod's volumes hold (`runtime.interfaces.PodVolumes.stats`)."""
 
 
 class Stdin(NamedTuple):

@@ -32,19 +32,24 @@ class NodeServer:
         self._runner = web.AppRunner(
             application(node), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
         )
+        self._context: ssl.SSLContext | None = None
         self.port = node.config.port
 
     async def start(self) -> None:
         """Raises OSError when the address is taken, ssl.SSLError when a certificate is unusable."""
         await asyncio.to_thread(_remove_leftovers, self._config.run_dir)
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._config.host, self._config.port, ssl_context=server_context(self._config)
-        )
+        self._context = server_context(self._config)
+        site = web.TCPSite(self._runner, self._config.host, self._config.port, ssl_context=self._context)
         await site.start()
         # A port of 0 was replaced by one that was free.
         self.port = self._runner.addresses[0][1]
         log.info("node API listens on %s:%s", self._config.host, self.port)
+
+    def renew(self) -> None:
+        """Shows the certificate that the files hold now, to whoever connects from now on."""
+        if self._context is not None:
+            self._context.load_cert_chain(self._config.certificate, self._config.key)
 
     async def stop(self) -> None:
         await self._runner.cleanup()

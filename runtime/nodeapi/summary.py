@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from podium.api.types import Obj
+from podium.api.types.meta import parse_time
 from podium.runtime.nodeapi.usage import Traffic, Usage
 
 
@@ -30,15 +31,21 @@ class PodUsage:
 
 @dataclass(frozen=True)
 class NodeUsage:
+    """`capacity` is the machine's memory in bytes."""
+
     name: str
     usage: Usage
     pods: Sequence[PodUsage]
+    capacity: int = 0
 
 
 def summary(node: NodeUsage, before: Mapping[str, Usage]) -> Obj:
     """The Summary document. `before` has earlier readings by key (`keyed`), for the rate of CPU use since."""
+    stats = _stats("", node.usage, before)
+    if node.capacity:
+        stats["memory"]["availableBytes"] = max(node.capacity - node.usage.working_set, 0)
     return {
-        "node": {"nodeName": node.name, **_stats("", node.usage, before)},
+        "node": {"nodeName": node.name, **stats},
         "pods": [_pod(pod, before) for pod in node.pods],
     }
 
@@ -133,9 +140,21 @@ def resource_metrics(node: NodeUsage) -> str:
             f"Current working set of the {kind} in bytes",
             [(labels, str(usage.working_set), usage) for labels, usage in readings],
         )
-    lines += _metric(
-        "resource_scrape_error", "gauge", "1 if there was an error, 0 otherwise", [("", "0", None)]
-    )
+    starts = [
+        (
+            f'container="{each.name}",{_pod_labels(pod.pod)}',
+            f"{parse_time(each.started).timestamp():.3f}",
+            None,
+        )
+        for pod in node.pods
+        for each in pod.containers
+        if each.started
+    ]
+    about = "Start time of the container since unix epoch in seconds"
+    lines += _metric("container_start_time_seconds", "gauge", about, starts)
+    for name in ("resource_scrape_error", "scrape_error"):
+        about = "1 if there was an error while getting container metrics, 0 otherwise"
+        lines += _metric(name, "gauge", about, [("", "0", None)])
     return "\n".join(lines) + "\n"
 
 

@@ -74,8 +74,53 @@ def _split(cpu: Path, memory_folder: Path) -> Usage:
     )
 
 
-def node_usage() -> Usage:
-    """The whole machine's, from /proc."""
+def node_usage(cgroups: Cgroups) -> Usage:
+    """What the node uses: the whole machine where it has it for itself, else its pods, this process and its
+    children (containerd)."""
+    if not cgroups.shared:
+        return _machine_usage()
+    used = [group_usage(cgroups, cgroups.top), *(process_usage(pid) for pid in _family())]
+    known = [usage for usage in used if usage is not None]
+
+    def total(name: str) -> int:
+        return sum(int(getattr(usage, name)) for usage in known)
+
+    return Usage(
+        time.time_ns(),
+        total("cpu_ns"),
+        total("memory"),
+        total("working_set"),
+        total("rss"),
+        total("major_faults"),
+        total("page_faults"),
+    )
+
+
+def process_usage(pid: int) -> Usage | None:
+    """One process's; None when it is gone."""
+    ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    resident = int(fields[21]) * page
+    busy = (int(fields[11]) + int(fields[12])) * 1_000_000_000 // ticks
+    return Usage(time.time_ns(), busy, resident, resident, resident, int(fields[9]), int(fields[7]))
+
+
+def _family() -> list[int]:
+    found = [os.getpid()]
+    for path in Path("/proc/self/task").glob("*/children"):
+        try:
+            found += [int(pid) for pid in path.read_text().split()]
+        except OSError:
+            # The thread has ended.
+            continue
+    return found
+
+
+def _machine_usage() -> Usage:
+    """From /proc."""
     ticks = os.sysconf("SC_CLK_TCK")
     fields = [int(field) for field in _lines("/proc/stat")[0].split()[1:9]]
     busy = sum(fields) - fields[3] - fields[4]  # all but idle and waiting for disks
@@ -91,6 +136,11 @@ def node_usage() -> Usage:
         events.get("pgmajfault", 0),
         events.get("pgfault", 0),
     )
+
+
+def memory_capacity() -> int:
+    """The machine's memory, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_memory() -> int:

@@ -71,6 +71,8 @@ def volume_mounts(container: Obj, sources: Mapping[str, tuple[str, bool]]) -> li
         source, read_only = sources[path]
         propagation = _PROPAGATION[mount.get("mountPropagation", "None")]
         access = "ro" if mount.get("readOnly") or read_only else "rw"
+        if access == "ro" and mount.get("recursiveReadOnly") in ("Enabled", "IfPossible"):
+            access = "rro"
         destination = path if path.startswith("/") else f"/{path}"
         made.append(bind(source, destination, propagation, access))
     return made

@@ -184,7 +184,14 @@ def _device_rules(given: ContainerInput, limits: Security) -> list[Obj]:
     if limits.privileged:
         return [{"allow": True, "access": "rwm"}]
     allowed = [
-        {"allow": True, "type": each["type"], "major": each["major"], "minor": each["minor"], "access": "rwm"}
+        {
+            "allow": True,
+            "type": each["type"],
+            "major": each["major"],
+            "minor": each["minor"],
+            # Root may write to what nobody may: the rule has to say it too.
+            "access": "rwm" if each["fileMode"] & 0o222 else "rm",
+        }
         for each in given.devices
     ]
     return [{"allow": False, "access": "rwm"}, *allowed]

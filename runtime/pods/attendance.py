@@ -124,7 +124,7 @@ class Attendance:
         hook = (container.get("lifecycle") or {}).get("preStop")
         asked = (container.get("lifecycle") or {}).get("stopSignal") or attempt.stop_signal
         try:
-            await killing.run(stop_signal(asked), self._pre_stop(hook, container, attempt) if hook else None)
+            await killing.run(stop_signal(asked), self._before_stop(hook, container, attempt))
         finally:
             self._killings.pop(action.id, None)
             self._ended.pop(action.id, None)
@@ -137,6 +137,15 @@ class Attendance:
         """The container being killed may have to go sooner."""
         if killing := self._killings.get(action.id):
             killing.hasten(self._deadline(action))
+
+    async def _before_stop(self, hook: Obj | None, container: Obj, attempt: Attempt) -> None:
+        """A pod that goes is first left alone by its Services: nothing that they send it is refused."""
+        worker = self._worker
+        async with asyncio.TaskGroup() as group:
+            if worker.observed.stopping_since is not None:
+                group.create_task(worker.node.network.withdrawn(worker.uid))
+            if hook:
+                group.create_task(self._pre_stop(hook, container, attempt))
 
     async def _pre_stop(self, hook: Obj, container: Obj, attempt: Attempt) -> None:
         worker = self._worker

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from podium.api.types import Obj, meta
 from podium.runtime.pods import rules
 from podium.runtime.pods.admission import refusal
+from podium.runtime.pods.limits import EVICTED
 from podium.runtime.pods.model import (
     MIN_GRACE,
     Action,
@@ -120,6 +121,8 @@ class _Steps:
         asked = self.pod["metadata"].get("deletionGracePeriodSeconds")
         own = self.pod["spec"].get("terminationGracePeriodSeconds")
         grace = next((each for each in (asked, own) if each is not None), DEFAULT_GRACE)
+        if self.observed.failed and self.observed.failed[0] == EVICTED:
+            grace = 1
         if self.observed.gone and asked is None:
             grace = 1
         return max(float(grace), MIN_GRACE)

@@ -88,12 +88,15 @@ async def _set_up_sandbox(worker: PodWorker, _: SetUpSandbox) -> None:
 
 async def _mount_volumes(worker: PodWorker, _: MountVolumes) -> None:
     observed = worker.observed
+    worker.volumes_changed = False
     try:
         worker.volumes = dict(await worker.node.volumes.mount(worker.pod))
     except VolumeError as error:
         worker.node.tell(worker.pod, "Warning", error.reason, error.message)
         before = observed.volume_trouble
         observed.volume_trouble = _trouble(worker, before, error.reason, error.message, first=0.5, most=122)
+        if worker.volumes_changed:
+            worker.retry_volumes()
         return
     observed.volumes, observed.volume_trouble = True, None
 

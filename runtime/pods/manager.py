@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from podium.api.types import Obj
+from podium.api.types import Obj, meta
 from podium.client.informer import Informer
 from podium.runtime.containerd import ContainerdError
 from podium.runtime.containerd.tasks import Exit, TaskState
 from podium.runtime.interfaces import PodView
-from podium.runtime.pods import records, recovery, rules
+from podium.runtime.pods import admission, evicting, records, recovery, rules
 from podium.runtime.pods.model import Attempt, Observed
 from podium.runtime.pods.node import PodNode
 from podium.runtime.pods.worker import PodWorker
@@ -32,6 +32,8 @@ class PodManager:
     async def run(self) -> None:
         try:
             await self._recover()
+            limits = asyncio.create_task(evicting.watch(self._workers.values), name="disk limits")
+            self._tasks["disk limits"] = limits
             await self._watch_exits()
         finally:
             for task in self._tasks.values():
@@ -46,10 +48,15 @@ class PodManager:
     def view(self, namespace: str, name: str, uid: str = "") -> PodView | None:
         """The pod of that name; of an old and a new one, the new one."""
         for worker in reversed(self._workers.values()):
-            meta = worker.pod["metadata"]
-            if (meta.get("namespace", ""), meta["name"]) == (namespace, name) and uid in ("", meta["uid"]):
+            known = worker.pod["metadata"]
+            if (known.get("namespace", ""), known["name"]) == (namespace, name) and uid in ("", known["uid"]):
                 return worker.view()
         return None
+
+    def retry_volumes(self, uid: str) -> None:
+        """What a pod's volumes waited for may have come."""
+        if worker := self._workers.get(uid):
+            worker.retry_volumes()
 
     # The API server's side
 
@@ -94,10 +101,17 @@ class PodManager:
         worker = PodWorker(self._node, pod, seed)
         worker.adopt(pod)
         uid = worker.uid
+        new = found is None and worker.holds and not meta.deleting(pod)
+        if new and (refused := admission.port_conflict(pod, self._holders())):
+            worker.fail(*refused)
         self._workers[uid] = worker
         task = asyncio.create_task(self._run(worker, found), name=f"pod {rules.full_name(pod)}")
         self._tasks[uid] = task
         return worker
+
+    def _holders(self) -> list[Obj]:
+        """The pods that have what they were given here: ports of the host."""
+        return [worker.pod for worker in self._workers.values() if worker.holds]
 
     async def _run(self, worker: PodWorker, found: recovery.Found | None) -> None:
         """A worker's whole life. One that fails is begun anew with what it knew."""

@@ -275,5 +275,6 @@ def _unprobed(status: Obj) -> Obj:
 def _mount(mount: Obj) -> Obj:
     made = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        made.update(readOnly=True, recursiveReadOnly="Disabled")
+        wanted = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+        made.update(readOnly=True, recursiveReadOnly="Enabled" if wanted else "Disabled")
     return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from podium.api.types import Obj, meta
@@ -19,6 +20,7 @@ from podium.runtime.pods import deeds, rules
 from podium.runtime.pods.admission import REJECTED
 from podium.runtime.pods.attendance import Attendance
 from podium.runtime.pods.decide import decide
+from podium.runtime.pods.limits import EVICTED
 from podium.runtime.pods.model import Action, Attempt, KillContainer, Observed
 from podium.runtime.pods.node import PodNode
 from podium.runtime.pods.publish import Publisher
@@ -36,6 +38,7 @@ class PodWorker:
         self.pod = pod
         self.observed = seed or Observed()
         self.volumes: dict[str, MountedVolume] = {}
+        self.volumes_changed = False
         self.attendance = Attendance(self)
         self._wake = asyncio.Event()
         self._doing: dict[str, asyncio.Task[None]] = {}
@@ -46,10 +49,30 @@ class PodWorker:
     def uid(self) -> str:
         return str(self.pod["metadata"]["uid"])
 
+    @property
+    def holds(self) -> bool:
+        """Whether the pod keeps what it was given here from others."""
+        ended = (self.pod.get("status") or {}).get("phase") in rules.TERMINAL
+        return not ended and self.observed.failed is None
+
     # What others tell
 
     def wake(self) -> None:
         self._wake.set()
+
+    def retry_volumes(self) -> None:
+        """Volumes that could not be mounted are to be tried again now, not when their back-off ends."""
+        self.volumes_changed = True
+        if trouble := self.observed.volume_trouble:
+            self.observed.volume_trouble = replace(trouble, retry_at=self.node.now())
+            self.wake()
+
+    def fail(self, reason: str, message: str) -> None:
+        """The node ends the pod."""
+        if self.observed.failed is None:
+            self.observed.failed = (reason, message)
+            self._tell_failed(reason, message)
+            self.wake()
 
     def adopt(self, pod: Obj) -> None:
         """A version of the pod from the API server; older ones than what is known are ignored."""
@@ -104,8 +127,9 @@ class PodWorker:
         return min((each for each in times if each is not None and each > now), default=None)
 
     def _tell_failed(self, reason: str, message: str) -> None:
-        """A pod that was refused is somebody's mistake; one that has had its time is not."""
-        type_ = "Warning" if message.startswith(REJECTED) else "Normal"
+        """A pod that was refused, or takes what is not its own, is somebody's mistake; one that has had its
+        time is not."""
+        type_ = "Warning" if message.startswith(REJECTED) or reason == EVICTED else "Normal"
         self.node.tell(self.pod, type_, reason, message.removeprefix(REJECTED))
 
     def _composed(self, now: datetime) -> Obj:

@@ -401,6 +401,13 @@ def test_volumes_are_mounted_parents_first_with_their_propagation() -> None:
     assert made["linux"]["rootfsPropagation"] == "rslave"
 
 
+@pytest.mark.parametrize("wanted", ["Enabled", "IfPossible"])
+def test_a_mount_is_read_only_with_all_below_it_where_asked_for(wanted: str) -> None:
+    mounts = [{"name": "a", "mountPath": "/a", "readOnly": True, "recursiveReadOnly": wanted}]
+    made = spec(pod(container(volumeMounts=mounts)), sources={"/a": ("/vol/a", False)})
+    assert mount_at(made, "/a")["options"] == ["rbind", "rprivate", "rro"]
+
+
 def test_a_mount_without_its_volume_is_an_error() -> None:
     with pytest.raises(ConfigError, match='cannot find volume "v" to mount into container "c"'):
         spec(pod(container(volumeMounts=[{"name": "v", "mountPath": "/v"}])))
@@ -422,6 +429,12 @@ def test_sysctls_and_the_working_directory_are_the_pods() -> None:
         "net.ipv4.conf.eth0/1.forwarding": "9",
     }
     assert made["process"]["cwd"] == "/w"
+
+
+def test_a_device_that_nobody_may_write_is_closed_to_root_too() -> None:
+    device = {"path": "/dev/x", "type": "b", "major": 7, "minor": 1, "fileMode": 0o440, "uid": 0, "gid": 0}
+    made = spec(pod(), devices=(device,))["linux"]
+    assert made["resources"]["devices"][-1]["access"] == "rm"
 
 
 def test_devices_are_allowed_one_by_one() -> None:

@@ -45,6 +45,9 @@ class PinnedNetwork:
             path.touch()
             mounting.in_new_namespaces(CLONE_NEWNET, {"net": path})
 
+    async def withdrawn(self, uid: str) -> None:
+        """No Service sends anything here."""
+
     async def teardown(self, uid: str, netns: str) -> None:
         await asyncio.to_thread(self._unpin, Path(netns))
 

@@ -102,7 +102,7 @@ async def test_a_secret_lies_in_memory(manager: VolumeManager, client: MemoryCli
             {"projected": {"sources": [{"podCertificate": {}}]}},
             'projected source "podCertificate" is not supported',
         ),
-        ({"nfs": {"server": "x", "path": "/"}}, 'volume type "nfs" is not supported'),
+        ({"iscsi": {"server": "x", "path": "/"}}, 'volume type "iscsi" is not supported'),
         (
             {"downwardAPI": {"items": [{"path": "x", "fieldRef": {"fieldPath": "spec.nodeName"}}]}},
             "unsupported fieldPath: spec.nodeName",

@@ -1,0 +1,99 @@
+"""image volumes: what an OCI image holds, read-only.
+
+Source: API reference, ImageVolumeSource; KEP-4639."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from podium.api.types import Obj
+from podium.api.types.errors import StatusError
+from podium.client.base import Client
+from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.containerd.snapshots import OVERLAYFS
+from podium.runtime.images import Image, ImageStore, PullError
+from podium.runtime.pods import sources
+from podium.storage import folders
+from podium.storage.base import MountedVolume, Plugin, Request
+from podium.storage.errors import failed
+from podium.storage.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, is_mount_point, mount, unmount
+
+log = logging.getLogger(__name__)
+
+FOLDER = "kubernetes.io~image"
+# containerd keeps what has it, although nobody refers to it.
+_ROOT = "containerd.io/gc.root"
+_FLAGS = MS_RDONLY | MS_NOEXEC | MS_NOSUID | MS_NODEV
+
+
+class ImagePlugin(Plugin):
+    """Every volume is a snapshot of its own on the image's layers; nothing is ever written to it."""
+
+    def __init__(self, containerd: Containerd, client: Client, pods_dir: Path) -> None:
+        self._containerd = containerd
+        self._client = client
+        self._images = ImageStore(containerd)
+        self._pods_dir = pods_dir
+
+    def folder(self, type: str) -> str:
+        return FOLDER
+
+    async def mount(self, request: Request) -> MountedVolume:
+        if not await asyncio.to_thread(is_mount_point, request.folder):
+            try:
+                await self._mount(request)
+            except ContainerdError as error:
+                raise failed(str(error)) from error
+        return MountedVolume(str(request.folder), read_only=True)
+
+    async def release(self, uid: str) -> None:
+        for folder in await asyncio.to_thread(self._folders, uid):
+            await asyncio.to_thread(unmount, str(folder))
+            try:
+                await self._containerd.snapshots.remove(_key(uid, folder.name))
+            except ContainerdError as error:
+                log.warning("cannot remove the snapshot of image volume %s: %s", folder, error)
+
+    def _folders(self, uid: str) -> list[Path]:
+        parent = folders.volume_folder(self._pods_dir, uid, FOLDER, "x").parent
+        return list(parent.iterdir()) if parent.is_dir() else []
+
+    async def _mount(self, request: Request) -> None:
+        """Raises VolumeError, ContainerdError, OSError."""
+        image = await self._image(request.pod, request.source)
+        request.folder.mkdir(parents=True, exist_ok=True)
+        labels = {_ROOT: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        async with self._containerd.leases.held() as lease:
+            mounts = await self._containerd.snapshots.prepare(
+                _key(request.uid, request.name), image.snapshot, lease=lease, labels=labels
+            )
+        layers = mounts[0]
+        if layers.type != "overlay":
+            raise failed(f"the snapshotter {OVERLAYFS} gave a mount of type {layers.type}")
+        await asyncio.to_thread(
+            mount, "overlay", str(request.folder), "overlay", _FLAGS, ",".join(layers.options)
+        )
+
+    async def _image(self, pod: Obj, source: Obj) -> Image:
+        """Raises VolumeError."""
+        reference = str(source.get("reference") or "")
+        policy = source.get("pullPolicy") or "IfNotPresent"
+        try:
+            found = None if policy == "Always" else await self._images.find(reference)
+            if found is not None:
+                return found
+            if policy == "Never":
+                raise failed(f'image "{reference}" is not present with pull policy of Never')
+            auth = await sources.credentials(self._client, pod, reference)
+            return await self._images.pull(reference, auth)
+        except PullError as error:
+            raise failed(f'failed to pull image "{reference}": {error.reason}: {error}') from error
+        except (StatusError, ConnectionError) as error:
+            raise failed(f"cannot read the pull secrets: {error}") from error
+
+
+def _key(uid: str, name: str) -> str:
+    return f"volume-{uid}-{name}"
