@@ -11,14 +11,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from podium.api.auth.authorizer import Action, authorize, public
+from podium.api.aggregation import Aggregator
+from podium.api.auth.authorizer import Action, authorize, informs, public
 from podium.api.auth.impersonation import START, impersonated
 from podium.api.auth.tokens import Tokens, authenticate_header
 from podium.api.auth.users import ANONYMOUS, User
 from podium.api.exchange import Disconnected, Exchange, Header, Receive, Scope, Send
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
-from podium.api.paths import find
+from podium.api.paths import Target, find
 from podium.api.proxy import Proxy
 from podium.api.rest import Rest
 from podium.api.types.errors import StatusError, internal, method_not_allowed, no_such_path, unauthorized
@@ -33,12 +34,20 @@ class App:
     """`stop` ends the requests that have no end of their own: watches, followed logs."""
 
     def __init__(
-        self, kinds: Kinds, tokens: Tokens, rest: Rest, proxy: Proxy, others: Asgi, metrics: Metrics
+        self,
+        kinds: Kinds,
+        tokens: Tokens,
+        rest: Rest,
+        proxy: Proxy,
+        aggregator: Aggregator,
+        others: Asgi,
+        metrics: Metrics,
     ) -> None:
         self._kinds = kinds
         self._tokens = tokens
         self._rest = rest
         self._proxy = proxy
+        self._aggregator = aggregator
         self._others = others
         self._metrics = metrics
 
@@ -70,10 +79,15 @@ class App:
         if path.startswith(("/api/", "/apis/")):
             target = find(self._kinds, path)
             if target is not None:
+                if user is None and not informs(_reading(target)):
+                    raise unauthorized()
+                verb = await self._rest.serve(exchange, user or ANONYMOUS, target)
+                self._metrics.served(verb, target.kind.resource.plural)
+                return
+            if self._aggregator.serves(path):
                 if user is None:
                     raise unauthorized()
-                verb = await self._rest.serve(exchange, user, target)
-                self._metrics.served(verb, target.kind.resource.plural)
+                await self._aggregator.serve(exchange, user)
                 return
         await self._serve_other(exchange, user)
 
@@ -102,7 +116,10 @@ class App:
         if user is None:
             raise unauthorized()
         parts = urlsplit(target)
-        found = find(self._kinds, unquote(parts.path)) if parts.path.startswith(("/api/", "/apis/")) else None
+        path = unquote(parts.path)
+        found = find(self._kinds, path) if path.startswith(("/api/", "/apis/")) else None
+        if found is None and (route := self._aggregator.route(method, path, parts.query, user)):
+            return route
         if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy", "log"):
             raise no_such_path()
         if found.subresource not in found.kind.resource.subresources:
@@ -116,3 +133,8 @@ class App:
             Action(verb, resource.group, resource.plural, found.subresource, found.namespace, found.name),
         )
         return self._proxy.route(found, parse_qsl(parts.query, keep_blank_values=True))
+
+
+def _reading(target: Target) -> Action:
+    resource = target.kind.resource
+    return Action("get", resource.group, resource.plural, target.subresource, target.namespace, target.name)

@@ -18,10 +18,12 @@ FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
 class Ask:
     """One request for one resource. `name` is "" where the whole collection is meant, `namespace` "" for
-    cluster-scoped objects and for all namespaces. Verbs put what the client should be warned about into
-    `warnings`."""
+    cluster-scoped objects and for all namespaces. `manager` is who will own the fields that the request
+    sets. Verbs put what the client should be warned about into `warnings`."""
 
-    __slots__ = ("dry_run", "kind", "name", "namespace", "subresource", "user", "validation", "warnings")
+    __slots__ = (
+        "dry_run", "kind", "manager", "name", "namespace", "subresource", "user", "validation", "warnings",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Ask:
         self.user = user
         self.dry_run = dry_run
         self.validation = validation
+        self.manager = "podium"
         self.warnings: list[str] = []
 
     def for_name(self, name: str, namespace: str) -> Ask:

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import orjson
+
 from podium.api.ask import Ask, copied
 from podium.api.core import Core
+from podium.api.pki import Authority
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.meta import timestamp
 from podium.api.types.resources import (
+    CONFIG_MAPS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     NAMESPACES,
     PRIORITY_CLASSES,
+    ROLES,
     SERVICE_ACCOUNTS,
     SERVICE_CIDRS,
     SERVICES,
@@ -46,6 +51,19 @@ PORT_NAME = "https"
 RANGE_NAME = "kubernetes"  # the ServiceCIDR that the server allocates from
 
 
+# The user that the server is for the APIs it passes requests to, and the headers in which it names who asks.
+FRONT_PROXY = "front-proxy-client"
+_HEADERS = {
+    "requestheader-allowed-names": [FRONT_PROXY],
+    "requestheader-extra-headers-prefix": ["X-Remote-Extra-"],
+    "requestheader-group-headers": ["X-Remote-Group"],
+    "requestheader-uid-headers": ["X-Remote-Uid"],
+    "requestheader-username-headers": ["X-Remote-User"],
+}
+_READER = "extension-apiserver-authentication-reader"
+_AUTHORITIES = "extension-apiserver-authentication"
+
+
 class Addresses(NamedTuple):
     """Service addresses of this cluster. `advertise` is where nodes and pods reach the API server, None
     when nobody shall (an embedded server)."""
@@ -65,6 +83,34 @@ async def ensure(core: Core, addresses: Addresses) -> None:
         host, port = addresses.advertise
         for resource, obj in _reached_at(host, port):
             await _put(core, resource, obj)
+
+
+async def publish_authorities(core: Core, clients: Authority, front: Authority) -> None:
+    """What an aggregated API's server has to know to trust this one's word about users: the CAs of clients
+    and of this server as a client, and the headers."""
+    data = {
+        "client-ca-file": clients.pem.decode(),
+        "requestheader-client-ca-file": front.pem.decode(),
+        **{key: orjson.dumps(names).decode() for key, names in _HEADERS.items()},
+    }
+    meta = {"name": _AUTHORITIES, "namespace": "kube-system"}
+    kind = core.kinds.of(CONFIG_MAPS)
+    entry = core.store.latest(kind.key("kube-system", _AUTHORITIES))
+    if entry is None or entry.obj.get("data") != data:
+        await _put(core, CONFIG_MAPS, {"metadata": meta, "data": data})
+    rule = {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": [_AUTHORITIES],
+        "verbs": ["get", "list", "watch"],
+    }
+    reader: Obj = {
+        "name": _READER,
+        "namespace": "kube-system",
+        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+    }
+    await _create_missing(core, ROLES, "kube-system", {"metadata": reader, "rules": [rule]})
 
 
 def _first(addresses: Addresses) -> Iterable[tuple[Resource, str, Obj]]:

@@ -1,14 +1,15 @@
 """What is served: /api, /apis, the groups, their versions and resources; as separate documents and
 aggregated into one.
 
-All of it is made once: a set of kinds does not change. Source: API reference, metav1.APIGroupList,
+What the server's own kinds say is made once: they do not change. What aggregated APIs add is put in when it
+changes. Source: API reference, metav1.APIGroupList,
 APIResourceList; apidiscovery.k8s.io/v2."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -57,21 +58,26 @@ class Document(NamedTuple):
     etag: str
 
 
+class Extra(NamedTuple):
+    """A group version that none of the server's own kinds is of. `resources` are as aggregated discovery
+    describes them; not `fresh`: nobody could be asked lately. Groups of higher `priority` go first."""
+
+    group: str
+    version: str
+    priority: int
+    resources: Sequence[Obj]
+    fresh: bool = True
+
+
 class Discovery:
     """The documents by path; for /api and /apis the aggregated ones too."""
 
     def __init__(self, kinds: Kinds, server_address: str) -> None:
         self._documents: dict[str, bytes] = {}
+        self._extra: dict[str, bytes] = {}
         self._aggregated: dict[str, Document] = {}
         groups = _groups(kinds)
         self._documents["/api"] = orjson.dumps(_core_versions(server_address))
-        self._documents["/apis"] = orjson.dumps(
-            {
-                "kind": "APIGroupList",
-                "apiVersion": "v1",
-                "groups": [_group(*entry) for entry in groups.items() if entry[0]],
-            }
-        )
         for group, versions in groups.items():
             if group:
                 self._documents[f"/apis/{group}"] = orjson.dumps(
@@ -81,13 +87,31 @@ class Discovery:
                 path = f"/apis/{group}/{version}" if group else f"/api/{version}"
                 self._documents[path] = orjson.dumps(_resource_list(kinds.versions[group, version].values()))
         self._aggregated["/api"] = _document(_aggregated(kinds, {"": groups[""]}))
-        self._aggregated["/apis"] = _document(
-            _aggregated(kinds, {group: versions for group, versions in groups.items() if group})
-        )
+        named = {group: versions for group, versions in groups.items() if group}
+        self._groups = [_group(group, versions) for group, versions in named.items()]
+        self._described: list[Obj] = _aggregated(kinds, named)["items"]
+        self.extend([])
+
+    def extend(self, extras: Sequence[Extra]) -> None:
+        """Puts in what aggregated APIs add, in place of what they added before."""
+        by_group: dict[str, list[Extra]] = {}
+        for extra in sorted(extras, key=lambda extra: (-extra.priority, extra.group)):
+            by_group.setdefault(extra.group, []).append(extra)
+        groups, described, documents = [*self._groups], [*self._described], {}
+        for name, members in by_group.items():
+            group = _group(name, [member.version for member in members])
+            documents[f"/apis/{name}"] = orjson.dumps({"kind": "APIGroup", "apiVersion": "v1", **group})
+            documents |= {f"/apis/{name}/{member.version}": _extra_list(member) for member in members}
+            groups.append(group)
+            described.append(_extra_group(name, members))
+        listed = {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+        self._extra = {**documents, "/apis": orjson.dumps(listed)}
+        self._aggregated["/apis"] = _document(_aggregated_list(described))
 
     def find(self, path: str) -> bytes | None:
         """The document at a path, with or without a slash at its end."""
-        return self._documents.get(path.rstrip("/"))
+        path = path.rstrip("/")
+        return self._documents.get(path) or self._extra.get(path)
 
     def aggregated(self, path: str, accept: str) -> Document | None:
         """The aggregated document, if there is one there and the client prefers it."""
@@ -207,6 +231,10 @@ def _aggregated(kinds: Kinds, groups: Mapping[str, list[str]]) -> Obj:
         if group:
             meta["name"] = group
         items.append({"metadata": meta, "versions": listed})
+    return _aggregated_list(items)
+
+
+def _aggregated_list(items: Sequence[Obj]) -> Obj:
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"{AGGREGATED}/{VERSION}",
@@ -237,6 +265,37 @@ def _described(resource: Resource) -> Obj:
             for name in resource.subresources
         ]
     return entry
+
+
+def _extra_group(name: str, members: Sequence[Extra]) -> Obj:
+    versions = [
+        {
+            "version": member.version,
+            "resources": list(member.resources),
+            "freshness": "Current" if member.fresh else "Stale",
+        }
+        for member in members
+    ]
+    return {"metadata": {"name": name, "creationTimestamp": None}, "versions": versions}
+
+
+def _extra_list(extra: Extra) -> bytes:
+    """The APIResourceList of resources in their aggregated form."""
+    entries: list[Obj] = []
+    for resource in extra.resources:
+        scoped = resource["scope"] == "Namespaced"
+        entry: Obj = {
+            "name": resource["resource"],
+            "singularName": resource.get("singularResource", ""),
+            "namespaced": scoped,
+            "kind": resource["responseKind"]["kind"],
+            "verbs": resource["verbs"],
+        }
+        entries.append(
+            entry | {key: resource[key] for key in ("shortNames", "categories") if key in resource}
+        )
+    document = {"kind": "APIResourceList", "apiVersion": "v1"}
+    return orjson.dumps({**document, "groupVersion": f"{extra.group}/{extra.version}", "resources": entries})
 
 
 def _response_kind(group: str, version: str, kind: str) -> Obj:

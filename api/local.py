@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, TypeAlias
 
 from podium.api.ask import Ask, Outcome, copied
+from podium.api.asking import Asgi, ask
 from podium.api.auth.reviews import reviews
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import SYSTEM, User
@@ -39,15 +40,22 @@ FOREVER = 10 * 365 * 86400.0
 class LocalClient:
     """Acts as `user`, who may do everything."""
 
-    def __init__(self, core: Core, definitions: Definitions, tokens: Tokens, user: User = SYSTEM) -> None:
+    def __init__(
+        self, core: Core, definitions: Definitions, tokens: Tokens, app: Asgi, user: User = SYSTEM
+    ) -> None:
         self._core = core
         self._definitions = definitions
         self._tokens = tokens
+        self._app = app
         self._user = user
         self._reviews = reviews(tokens)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
         return get(self._core, self._ask(resource, namespace, name)).obj
+
+    async def read(self, path: str) -> Obj:
+        """What a GET of any path answers, in JSON."""
+        return await ask(self._app, path, self._user)
 
     async def list(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

@@ -16,7 +16,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from podium.api import negotiation
+from podium.api.aggregation import Aggregator
 from podium.api.auth.tokens import Tokens
+from podium.api.auth.users import SYSTEM
 from podium.api.discovery import AGGREGATED_TYPE, Discovery
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
@@ -59,6 +61,7 @@ class Served(NamedTuple):
     discovery: Discovery
     metrics: Metrics
     openapi: Documents
+    aggregator: Aggregator
     ready: Callable[[], bool]
 
 
@@ -112,7 +115,8 @@ class Others:
         return _document(request, await asyncio.to_thread(make), media_type)
 
     async def openapi_v3_index(self, request: Request) -> Response:
-        index = await asyncio.to_thread(self._served.openapi.v3_index)
+        more = self._served.aggregator.schema_hashes()
+        index = await asyncio.to_thread(self._served.openapi.v3_index, more)
         return Response(index, media_type=JSON)
 
     async def openapi_v3(self, request: Request) -> Response:
@@ -120,7 +124,10 @@ class Others:
         media_type = _accepted(request, _V3_TYPES)
         document = await asyncio.to_thread(self._served.openapi.v3, path)
         if document is None:
-            raise no_such_path()
+            theirs = await self._served.aggregator.openapi(path, SYSTEM)
+            if theirs is None:
+                raise no_such_path()
+            return Response(theirs, media_type=media_type)
         return _document(request, document, media_type)
 
     async def openid(self, request: Request) -> Response:

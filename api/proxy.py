@@ -4,7 +4,6 @@ Only plain HTTP is here; what upgrades its connection is in `podium.api.upgrade`
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -17,9 +16,9 @@ from podium.api.exchange import Exchange
 from podium.api.nodes import Endpoint, choose_container, endpoint_of, node_of, pod_of
 from podium.api.passing import HOP_BY_HOP, pass_back, pass_site
 from podium.api.paths import Target
+from podium.api.services import service_endpoint
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError, bad_request, method_not_allowed, not_found, unavailable
-from podium.api.types.resources import ENDPOINT_SLICES, SERVICES
+from podium.api.types.errors import StatusError, bad_request, method_not_allowed, unavailable
 from podium.api.upgrade import Route, is_private
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Proxy:
                 host, default = endpoint_of(self._core, name)
                 endpoint, context = Endpoint(host, int(port or default)), self._context
             case "services":
-                endpoint = self._service(target.namespace, name, port)
+                endpoint = service_endpoint(self._core, target.namespace, name, port)
                 context = self._unverified if scheme == "https" else None
             case _:
                 endpoint = self._pod(target.namespace, name, port)
@@ -122,23 +121,6 @@ class Proxy:
             port = next((str(number) for _, number in _pod_ports(pod)), "80")
         return Endpoint(address, int(port))
 
-    def _service(self, namespace: str, name: str, port: str) -> Endpoint:
-        """One of the ready endpoints of the service's port."""
-        service = self._core.lookup(SERVICES, namespace, name)
-        if service is None:
-            raise not_found(SERVICES.plural, name)
-        wanted = _service_port(service, port)
-        for piece in self._core.every(ENDPOINT_SLICES, namespace):
-            if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
-                continue
-            ports = [
-                entry["port"] for entry in piece.get("ports") or () if (entry.get("name") or "") == wanted
-            ]
-            ready = [entry for entry in piece.get("endpoints") or () if _is_ready(entry)]
-            if ports and ready:
-                return Endpoint(random.choice(ready)["addresses"][0], ports[0])
-        raise unavailable(f'no endpoints available for service "{name}"')
-
     async def serve(self, exchange: Exchange, target: Target) -> None:
         """Passes the request on, and the answer back as it comes. Raises 400, 404, 405, 503 before an
         answer began."""
@@ -181,7 +163,7 @@ class Proxy:
             for name, value in exchange.scope["headers"]
             if not is_private(name) and name not in HOP_BY_HOP
         ]
-        return self._client().request(
+        return self.client().request(
             exchange.method,
             _url(route),
             data=body,
@@ -192,7 +174,8 @@ class Proxy:
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
         )
 
-    def _client(self) -> aiohttp.ClientSession:
+    def client(self) -> aiohttp.ClientSession:
+        """What requests go out through; made at the first use."""
         if self._session is None:
             import aiohttp
 
@@ -238,18 +221,6 @@ def _pod_ports(pod: Obj) -> Pairs:
         for container in pod["spec"].get("containers") or ()
         for port in container.get("ports") or ()
     ]
-
-
-def _service_port(service: Obj, asked: str) -> str:
-    """The name of the service's port that is meant. Raises 503."""
-    for entry in service["spec"].get("ports") or ():
-        if asked in ("", entry.get("name"), str(entry["port"])):
-            return entry.get("name") or ""
-    raise unavailable(f'no service port "{asked}" found for service "{service["metadata"]["name"]}"')
-
-
-def _is_ready(endpoint: Obj) -> bool:
-    return bool(endpoint.get("addresses")) and (endpoint.get("conditions") or {}).get("ready") is not False
 
 
 def _with_query(path: str, pairs: Pairs) -> str:

@@ -29,6 +29,7 @@ from podium.api.types.errors import (
     unsupported_media_type,
 )
 from podium.api.types.resources import BINDINGS, PODS, Resource
+from podium.api.verbs import apply as applying
 from podium.api.verbs import binding, eviction, patch, scale, subresources, token
 from podium.api.verbs.create import create
 from podium.api.verbs.delete import DeleteOptions, answer, delete
@@ -49,6 +50,7 @@ BODY_TYPES = (
     "application/x-yaml",
     protobuf.MEDIA_TYPE,
 )
+MANAGER_LIMIT = 128  # characters
 CONNECTS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 _OBJECT = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -99,6 +101,8 @@ class Rest:
             await self._proxy.serve(exchange, target)
             return verb
         ask = Ask(kind, target.namespace, target.name, subresource, user=user, validation="Warn")
+        if verb in ("update", "patch"):
+            ask.manager = _manager(exchange)
         if exchange.query:
             self._read_options(exchange, ask)
         await self._handler(verb, ask)(exchange, ask)
@@ -189,9 +193,23 @@ class Rest:
 
     async def _patch(self, exchange: Exchange, ask: Ask) -> None:
         media_type, change = await self._patch_body(exchange)
+        if media_type == applying.MEDIA_TYPE:
+            await self._apply(exchange, ask, change)
+            return
+        if exchange.query and exchange.query.get("force"):
+            cause = Cause(
+                "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"
+            )
+            raise invalid("PatchOptions", "", [cause], "meta.k8s.io")
         rule = subresources.rule_of(ask.kind, ask.subresource)
         apply = patch.applier(ask.kind.schema, media_type, change)
         await self._show(exchange, ask, await patch.patch(self._core, ask, rule, apply))
+
+    async def _apply(self, exchange: Exchange, ask: Ask, config: Obj) -> None:
+        _check_applier(exchange, ask)
+        rule = subresources.rule_of(ask.kind, ask.subresource)
+        result = await applying.apply(self._core, ask, rule, config, force=bool(exchange.flag("force")))
+        await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
 
     async def _delete(self, exchange: Exchange, ask: Ask) -> None:
         deleted = await delete(self._core, ask, await self._delete_options(exchange))
@@ -212,6 +230,12 @@ class Rest:
 
     async def _patch_scale(self, exchange: Exchange, ask: Ask) -> None:
         media_type, change = await self._patch_body(exchange)
+        if media_type == applying.MEDIA_TYPE:
+            _check_applier(exchange, ask)
+            force = bool(exchange.flag("force"))
+            outcome = await applying.apply_scale(self._core, ask, change, force=force)
+            await self._show(exchange, ask, outcome)
+            return
         schema = self._schema("autoscaling", "v1", "Scale")
         apply = patch.applier(schema, media_type, change)
         await self._show(exchange, ask, await scale.update(self._core, ask, schema, apply))
@@ -276,9 +300,30 @@ class Rest:
     async def _patch_body(self, exchange: Exchange) -> tuple[str, Any]:
         """The patch's media type and the patch. Raises 400, 413, 415."""
         media_type = exchange.header(b"content-type").decode("latin-1").partition(";")[0].strip().lower()
+        if media_type == applying.MEDIA_TYPE:
+            config, _ = decode_body(await exchange.body(), "application/yaml", strict=False)
+            return media_type, config
         if media_type not in patch.MEDIA_TYPES.values():
             raise patch.unsupported()
         return media_type, decode_json(await exchange.body())
+
+
+def _check_applier(exchange: Exchange, ask: Ask) -> None:
+    """Raises 415 for a version of a kind that is kept in another one, 422 for an applier without a name."""
+    if not (exchange.query and exchange.query.get("fieldManager")):
+        cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+        raise invalid("PatchOptions", "", [cause], "meta.k8s.io")
+    if ask.kind.conversion:
+        raise patch.unsupported()
+
+
+def _manager(exchange: Exchange) -> str:
+    """Who will own what the request sets: as it says, or its program's name."""
+    named = exchange.query.get("fieldManager") if exchange.query else ""
+    if named:
+        return named
+    agent = exchange.header(b"user-agent").decode("latin-1").partition("/")[0]
+    return "".join(filter(str.isprintable, agent))[:MANAGER_LIMIT]
 
 
 def _unknown_format(supported: str) -> StatusError:

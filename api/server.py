@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium.api import bootstrap, pki
-from podium.api.admission import Admission
+from podium.api.admission import DISABLED, Admission
+from podium.api.aggregation import Aggregator
 from podium.api.allocators import SERVICE_CIDR, ServiceAllocators
 from podium.api.asgi import App
 from podium.api.auth.reviews import reviews
@@ -27,6 +28,8 @@ from podium.api.discovery import Discovery
 from podium.api.kinds import Kind, Kinds
 from podium.api.listening import Address, Listeners, Tls
 from podium.api.local import LocalClient
+from podium.api.metering import Collector, MetricsApi
+from podium.api.metering import schema as metering_schema
 from podium.api.metrics import Metrics
 from podium.api.nodes import client_context
 from podium.api.others import Others, Served
@@ -37,6 +40,7 @@ from podium.api.schema.openapi import Documents
 from podium.api.store.base import Store
 from podium.api.store.memory import MemoryStore
 from podium.api.strategy import registry
+from podium.api.tallies import Tallies
 from podium.api.types import Obj
 from podium.api.types.resources import SERVICES, Resource
 from podium.api.upgrade import Upgrades
@@ -65,7 +69,9 @@ class ServerConfig:
     """`pki_dir` holds the CA, the certificates and the signing key; without one, they are made for this
     process and forgotten. `advertise` is where the cluster reaches the server, None when nobody shall.
     `names` are further names and addresses for the server's certificate. `check_contract` holds what comes
-    and goes over the network against the served documents, and logs what does not fit."""
+    and goes over the network against the served documents, and logs what does not fit. Rates of the resource
+    metrics API are told over about `metrics_resolution` seconds. `protect_storage` keeps volumes and claims
+    that are in use from going; it needs the controllers, which let them go."""
 
     pki_dir: Path | None = None
     advertise: Address | None = None
@@ -77,6 +83,8 @@ class ServerConfig:
     audiences: Sequence[str] = (ISSUER,)
     clock: Callable[[], datetime] = field(default=now)
     check_contract: bool = False
+    protect_storage: bool = False
+    metrics_resolution: float = 10.0
 
 
 class ApiServer:
@@ -112,18 +120,25 @@ class ApiServer:
         self._tokens = Tokens(
             pki.ensure_signing_key(self.pki_dir), config.issuer, config.audiences, self._lookup, config.clock
         )
-        self._core = Core(self.store, kinds, self._admission(), config.clock, set())
+        self._core = Core(self.store, kinds, self._admission(kinds), config.clock, set())
         allocators.seed(self._core.every(SERVICES))
-        self._proxy = Proxy(self._core, self._node_context())
-        documents = Documents([kind.resource for kind in kinds.all()])
+        context = self._node_context()
+        self._proxy = Proxy(self._core, context)
+        self._front = pki.ensure_ca(self.pki_dir, "front-proxy-ca", "podium-front-proxy-ca")
+        collector = Collector(self._core, self._proxy.client, context, config.metrics_resolution)
+        self._metering = MetricsApi(self._core, collector, config.clock)
+        resources = [*(kind.resource for kind in kinds.all()), *metering_schema.RESOURCES]
+        documents = Documents(resources, more=metering_schema.DEFINITIONS)
         self._app = self._application(kinds, documents)
         if config.check_contract:
             self.contract = self._contract_check(documents)
-        self.client = LocalClient(self._core, self._definitions, self._tokens)
+        self.client = LocalClient(self._core, self._definitions, self._tokens, self._app)
         addresses = bootstrap.Addresses(
             config.kubernetes_address, config.dns_address, config.service_cidr, config.advertise
         )
         await bootstrap.ensure(self._core, addresses)
+        await bootstrap.publish_authorities(self._core, self.authority, self._front)
+        await self._aggregator.start()
         self._ready = True
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0, *, tls: bool = True) -> Address:
@@ -137,6 +152,7 @@ class ApiServer:
         self._ready = False
         for stream in list(self._core.streams):
             stream.close()
+        await self._aggregator.close()
         await self._proxy.close()
         if self._listeners is not None:
             await self._listeners.close()
@@ -163,8 +179,10 @@ class ApiServer:
 
     # --- parts
 
-    def _admission(self) -> Admission:
-        return Admission(self._lookup, self._every, self._appears)
+    def _admission(self, kinds: Kinds) -> Admission:
+        disabled = () if self.config.protect_storage else DISABLED
+        tallies = Tallies(self.store, kinds, self.config.clock)
+        return Admission(self._lookup, self._every, self._appears, disabled, tallies.used, self.config.clock)
 
     def _lookup(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         return self._core.lookup(resource, namespace, name)
@@ -184,17 +202,19 @@ class ApiServer:
     def _application(self, kinds: Kinds, documents: Documents) -> App:
         config, metrics = self.config, Metrics()
         host, port = config.advertise or ("127.0.0.1", 0)
+        discovery = Discovery(kinds, f"{host}:{port}")
+        self._aggregator = aggregator = self._make_aggregator(discovery)
         served = Served(
-            self.store,
-            kinds,
-            self._tokens,
-            Discovery(kinds, f"{host}:{port}"),
-            metrics,
-            documents,
-            lambda: self._ready,
+            self.store, kinds, self._tokens, discovery, metrics, documents, aggregator, lambda: self._ready
         )
         rest = Rest(self._core, self._definitions, self._tokens, self._proxy, dict(reviews(self._tokens)))
-        return App(kinds, self._tokens, rest, self._proxy, Others(served).application(), metrics)
+        others = Others(served).application()
+        return App(kinds, self._tokens, rest, self._proxy, aggregator, others, metrics)
+
+    def _make_aggregator(self, discovery: Discovery) -> Aggregator:
+        pair = pki.issue(self._front, self.pki_dir, "front-proxy-client", common_name=bootstrap.FRONT_PROXY)
+        local = {(metering_schema.GROUP, metering_schema.VERSION): self._metering}
+        return Aggregator(self._core, self._proxy.client, pair, local, discovery.extend)
 
     def _node_context(self) -> ssl.SSLContext:
         pair = pki.issue(

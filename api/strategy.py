@@ -134,6 +134,9 @@ class Strategy:
         for key in ("generation", *self.status_keeps):
             _carry(new["metadata"], old["metadata"], key)
 
+    def stamp(self, new: Obj, old: Obj, now: datetime) -> None:
+        """Writes down when something changed, where the API promises that; after every update."""
+
     def wants_something_else(self, new: Obj, old: Obj) -> bool:
         """Whether the generation counts up: by default for any change outside metadata and status."""
         kept = ("metadata", "status", "apiVersion", "kind")

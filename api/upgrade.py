@@ -29,15 +29,19 @@ PRIVATE = frozenset({b"host", b"authorization", b"cookie", b"content-length", b"
 
 def is_private(header: bytes) -> bool:
     """Whether a header stays here when its request is passed on."""
-    return header in PRIVATE or header.startswith(b"impersonate-")
+    return header in PRIVATE or header.startswith((b"impersonate-", b"x-remote-"))
 
 
 class Route(NamedTuple):
-    """Where an upgraded connection goes: `target` is path and query there. `context` None: without TLS."""
+    """Where an upgraded connection goes: `target` is path and query there. `context` None: without TLS.
+    `name` is what the other's certificate is for, "" for its address; `headers` are sent besides the
+    client's."""
 
     endpoint: Endpoint
     target: str
     context: ssl.SSLContext | None
+    name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Decide = Callable[[str, str, list[Header], User | None], Route]
@@ -148,7 +152,7 @@ class Client(End):
         loop = asyncio.get_running_loop()
         host, port = route.endpoint
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            named = host if route.context else None
+            named = (route.name or host) if route.context else None
             transport, node = await loop.create_connection(
                 End, host, port, ssl=route.context, server_hostname=named
             )
@@ -164,6 +168,7 @@ class Client(End):
         host, port = route.endpoint
         lines = [f"{self._method} {route.target} HTTP/1.1\r\nhost: {host}:{port}\r\n".encode("latin-1")]
         lines += [b"%b: %b\r\n" % pair for pair in self._headers if not is_private(pair[0])]
+        lines += [f"{name}: {value}\r\n".encode() for name, value in route.headers]
         return b"".join(lines) + b"\r\n"
 
     def _refuse(self, error: StatusError) -> None:

@@ -15,7 +15,16 @@ from podium.api.admission import (
     quotas,
     storage,
 )
-from podium.api.admission.request import AdmissionRequest, Appears, Cluster, Every, Lookup
+from podium.api.admission.request import (
+    AdmissionRequest,
+    Appears,
+    Cluster,
+    Every,
+    Lookup,
+    Now,
+    Used,
+    utc_now,
+)
 
 
 class Plugin(Protocol):
@@ -38,6 +47,7 @@ def plugins() -> tuple[Plugin, ...]:
         defaults.DefaultTolerationSeconds(),
         storage.StorageObjectInUseProtection(),
         storage.DefaultStorageClass(),
+        storage.PersistentVolumeClaimResize(),
         defaults.DefaultIngressClass(),
         defaults.RuntimeClass(),
         certificates.CertificateRequestor(),
@@ -59,8 +69,10 @@ class Admission:
         every: Every,
         appears: Appears | None = None,
         disabled: Collection[str] = DISABLED,
+        tally: Used | None = None,
+        now: Now = utc_now,
     ) -> None:
-        self._cluster = Cluster(lookup, every, appears)
+        self._cluster = Cluster(lookup, every, appears, tally, now)
         self._plugins = tuple(plugin for plugin in plugins() if plugin.name not in disabled)
 
     async def mutate(self, request: AdmissionRequest) -> None:

@@ -55,12 +55,12 @@ class DefaultIngressClass:
         """A default refuses nothing."""
 
 
-def newest_default(cluster: Cluster, resource: Resource, annotation: str) -> Obj | None:
+def newest_default(cluster: Cluster, resource: Resource, *annotations: str) -> Obj | None:
     """Of the classes marked as default the newest; of two as old the first by name."""
     marked = [
         entry
         for entry in cluster.every(resource)
-        if (entry["metadata"].get("annotations") or {}).get(annotation) == "true"
+        if any((entry["metadata"].get("annotations") or {}).get(name) == "true" for name in annotations)
     ]
     marked.sort(key=lambda entry: entry["metadata"]["name"])
     return max(marked, key=lambda entry: entry["metadata"].get("creationTimestamp", ""), default=None)

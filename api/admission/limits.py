@@ -17,8 +17,8 @@ class LimitRanger:
     name = "LimitRanger"
 
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
-        pod = request.creates(PODS)
-        if pod is None:
+        pod = request.obj
+        if pod is None or not _sizes_pod(request):
             return
         for limit_range in cluster.every(LIMIT_RANGES, request.namespace):
             _fill(pod, limit_range)
@@ -29,7 +29,7 @@ class LimitRanger:
         if request.old is not None and request.old["metadata"].get("deletionTimestamp"):
             return
         check: Callable[[Obj, Obj], Iterator[str]]
-        if request.concerns(PODS) and request.operation == "CREATE":
+        if _sizes_pod(request):
             check = _pod_faults
         elif request.concerns(PERSISTENT_VOLUME_CLAIMS):
             check = _claim_faults
@@ -39,6 +39,12 @@ class LimitRanger:
             faults = list(dict.fromkeys(check(request.obj, limit_range)))
             if faults:
                 raise request.refuse(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
+
+
+def _sizes_pod(request: AdmissionRequest) -> bool:
+    """Whether the request says what a pod's containers get: it makes the pod, or resizes it."""
+    resized = request.resource is PODS and request.subresource == "resize" and request.operation == "UPDATE"
+    return resized or request.creates(PODS) is not None
 
 
 def _items(limit_range: Obj, kind: str) -> Iterator[Obj]:

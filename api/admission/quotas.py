@@ -13,7 +13,12 @@ from decimal import Decimal
 from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.types import Obj, quantity
 from podium.api.types.resources import PODS, RESOURCE_QUOTAS
-from podium.api.types.usage import COMPUTE, Usage, in_scope, shown, usage, usage_of
+from podium.api.types.scopes import in_scope
+from podium.api.types.usage import Usage, like, usage_of
+
+NOTHING = Decimal(0)
+# For these every container of a pod has to say what it needs: so it was decided once, and for no others.
+MUST_SPECIFY = ("cpu", "limits.cpu", "limits.memory", "memory", "requests.cpu", "requests.memory")
 
 
 class ResourceQuota:
@@ -23,62 +28,68 @@ class ResourceQuota:
         """A quota changes nothing."""
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
-        if request.operation not in ("CREATE", "UPDATE") or request.subresource or request.obj is None:
+        if request.operation not in ("CREATE", "UPDATE") or request.obj is None or not request.namespace:
             return
-        if not request.namespace or request.resource is RESOURCE_QUOTAS:
+        resized = request.resource is PODS and request.subresource == "resize"
+        if (request.subresource and not resized) or request.resource is RESOURCE_QUOTAS:
             return
         quotas = cluster.every(RESOURCE_QUOTAS, request.namespace)
         if not quotas:
             return
-        more = usage_of(request.resource, request.obj)
-        before = usage_of(request.resource, request.old) if request.old else {}
+        now = cluster.now()
+        more = usage_of(request.resource, request.obj, now)
+        before = usage_of(request.resource, request.old, now) if request.old else {}
         for quota in quotas:
             self._check(request, cluster, quota, more, before)
 
     def _check(
         self, request: AdmissionRequest, cluster: Cluster, quota: Obj, more: Usage, before: Usage
     ) -> None:
-        spec, obj = quota.get("spec") or {}, request.obj
+        spec, obj, old = quota.get("spec") or {}, request.obj, request.old
         assert obj is not None
         if not in_scope(request.resource, obj, spec):
             return
         hard = spec.get("hard") or {}
         if request.resource is PODS and request.operation == "CREATE":
             self._must_specify(request, quota, obj, hard)
-        asked = {name: more[name] - before.get(name, Decimal(0)) for name in more if name in hard}
+        had = before if old is not None and in_scope(request.resource, old, spec) else {}
+        asked = {name: more[name] - had.get(name, NOTHING) for name in more if name in hard}
         asked = {name: amount for name, amount in asked.items() if amount > 0}
         if not asked:
             return
-        used = usage(cluster.every(request.resource, request.namespace), request.resource, spec)
+        used = cluster.used(request.resource, request.namespace, spec)
         over = [
             name
             for name in sorted(asked)
-            if used.get(name, Decimal(0)) + asked[name] > quantity.parse(hard[name])
+            if used.get(name, NOTHING) + asked[name] > quantity.parse(hard[name])
         ]
         if over:
-            texts = (
-                _listed(over, asked), _listed(over, {name: used.get(name, Decimal(0)) for name in over}),
-                ",".join(f"{name}={hard[name]}" for name in over),
-            )  # fmt: skip
-            name = quota["metadata"]["name"]
+            texts = (_listed(over, asked, hard), _listed(over, used, hard))
+            limits = ",".join(f"{name}={hard[name]}" for name in over)
             raise request.refuse(
-                "exceeded quota: {}, requested: {}, used: {}, limited: {}".format(name, *texts)
+                f"exceeded quota: {quota['metadata']['name']}, requested: {texts[0]}, used: {texts[1]}, "
+                f"limited: {limits}"
             )
 
     def _must_specify(self, request: AdmissionRequest, quota: Obj, pod: Obj, hard: Mapping[str, str]) -> None:
-        """A quota of compute resources makes every container say what it needs of them."""
+        """A quota of compute resources makes every container say what it needs of them, unless the pod does
+        so as a whole."""
+        spec = pod["spec"]
+        if any((spec.get("resources") or {}).get(key) for key in ("requests", "limits")):
+            return
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
         missing: dict[str, list[str]] = {}
-        for name in sorted(hard):
-            key, _, resource = name.rpartition(".")
-            if resource not in COMPUTE or key not in ("", "requests", "limits"):
+        for name in MUST_SPECIFY:
+            if name not in hard:
                 continue
-            for container in pod["spec"].get("containers") or ():
+            key, _, resource = name.rpartition(".")
+            for container in containers:
                 if resource not in ((container.get("resources") or {}).get(key or "requests") or {}):
                     missing.setdefault(name, []).append(container["name"])
         if missing:
-            text = "; ".join(f"{name} for: {','.join(who)}" for name, who in missing.items())
+            text = "; ".join(f"{name} for: {','.join(sorted(who))}" for name, who in missing.items())
             raise request.refuse(f"failed quota: {quota['metadata']['name']}: must specify {text}")
 
 
-def _listed(names: Sequence[str], amounts: Mapping[str, Decimal]) -> str:
-    return ",".join(f"{name}={shown(amounts[name])}" for name in names)
+def _listed(names: Sequence[str], amounts: Mapping[str, Decimal], hard: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={like(amounts.get(name, NOTHING), hard[name])}" for name in names)

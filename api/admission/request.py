@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, forbidden
 from podium.api.types.resources import Resource
+from podium.api.types.usage import Usage, usage
 
 Lookup = Callable[[Resource, str, str], Obj | None]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class User(Protocol):
@@ -22,6 +28,8 @@ class User(Protocol):
 
 
 Every = Callable[..., Sequence[Obj]]
+Used = Callable[[Resource, str, Obj], Usage]
+Now = Callable[[], datetime]
 Appears = Callable[[Resource, str, str], Awaitable[Obj | None]]
 
 
@@ -60,12 +68,20 @@ class AdmissionRequest:
 @dataclass(slots=True, frozen=True)
 class Cluster:
     """What plugins know of the rest of the cluster: the store's memory, read-only; `every` shows what was
-    accepted and is not durable yet, too. `appears` waits a short
-    while for an object that is about to be made and gives None when it is not; without it nobody waits."""
+    accepted and is not durable yet, too. `appears` waits a short while for an object that is about to be made
+    and gives None when it is not; without it nobody waits. `tally` knows without counting what the objects of
+    a kind in a namespace use of a quota (its spec); without it they are counted."""
 
     lookup: Lookup
     every: Every
     appears: Appears | None = None
+    tally: Used | None = None
+    now: Now = utc_now
+
+    def used(self, resource: Resource, namespace: str, spec: Obj) -> Usage:
+        if self.tally is not None:
+            return self.tally(resource, namespace, spec)
+        return usage(self.every(resource, namespace), resource, spec, self.now())
 
     async def expect(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         found = self.lookup(resource, namespace, name)

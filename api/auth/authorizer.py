@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from podium.api.auth.users import AUTHENTICATED, MASTERS, NODES, User
+from podium.api.auth.users import AUTHENTICATED, BOOTSTRAPPERS, MASTERS, NODES, User
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import (
+    CERTIFICATE_SIGNING_REQUESTS,
     SELF_SUBJECT_ACCESS_REVIEWS,
     SELF_SUBJECT_REVIEWS,
     SELF_SUBJECT_RULES_REVIEWS,
@@ -34,6 +35,12 @@ DISCOVERY = (
     "/openid",
 )
 
+# (verb, subresource) of signing requests that whoever has a bootstrap token may do: ask for a certificate and
+# wait for it; `nodeclient` stands for having it approved at once when it is a node's.
+BOOTSTRAP = frozenset({("create", ""), ("get", ""), ("list", ""), ("watch", ""), ("create", "nodeclient")})
+# Where the cluster's CA is read by those who have no reason to trust it yet.
+CLUSTER_INFO = ("", "configmaps", "", "kube-public", "cluster-info")
+
 
 class Action(NamedTuple):
     """What somebody wants to do: on a resource, or on a `path` that is none (then `resource` is "")."""
@@ -52,12 +59,24 @@ def allowed(user: User, action: Action) -> bool:
         return True
     if not action.resource:
         return public(action) or (AUTHENTICATED in user.groups and _discovers(action))
+    if informs(action) or (BOOTSTRAPPERS in user.groups and _bootstraps(action)):
+        return True
     about_oneself = (action.group, action.resource) in ABOUT_ONESELF and action.verb == "create"
     return about_oneself and AUTHENTICATED in user.groups
 
 
 def public(action: Action) -> bool:
     return action.verb == "get" and action.path[1:].partition("/")[0] in PUBLIC
+
+
+def informs(action: Action) -> bool:
+    """The one object that is open to everybody, with credentials or without."""
+    return action.verb == "get" and action[1:6] == CLUSTER_INFO
+
+
+def _bootstraps(action: Action) -> bool:
+    signing = (CERTIFICATE_SIGNING_REQUESTS.group, CERTIFICATE_SIGNING_REQUESTS.plural)
+    return (action.group, action.resource) == signing and (action.verb, action.subresource) in BOOTSTRAP
 
 
 def _discovers(action: Action) -> bool:

@@ -11,6 +11,7 @@ AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
 MASTERS = "system:masters"
 NODES = "system:nodes"
+BOOTSTRAPPERS = "system:bootstrappers"
 
 
 class User(NamedTuple):

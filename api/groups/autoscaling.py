@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from podium.api.groups import cells
+from podium.api.groups import cells, scaling
+from podium.api.groups.scaling import METRIC_FIELDS
 from podium.api.strategy import Strategy
 from podium.api.types import Obj, resources
 from podium.api.types.errors import Cause
@@ -14,13 +15,6 @@ from podium.api.validation import causes, values
 
 DEFAULT_CPU = 80
 SHOWN_METRICS = 2
-METRIC_FIELDS = {
-    "ContainerResource": "containerResource",
-    "External": "external",
-    "Object": "object",
-    "Pods": "pods",
-    "Resource": "resource",
-}
 _UP = {
     "stabilizationWindowSeconds": 0,
     "selectPolicy": "Max",
@@ -51,20 +45,31 @@ class HorizontalPodAutoscalers(Strategy):
         found: list[Cause] = []
         least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
         if least < 1:
+            # Fewer takes a feature that upstream does not enable by default either.
             detail = "must be greater than or equal to 1"
             found.append(causes.invalid("spec.minReplicas", least, detail))
-        if most < 1:
-            found.append(causes.invalid("spec.maxReplicas", most, "must be greater than 0"))
+        if most == 0:
+            found.append(causes.required("spec.maxReplicas", "must be set and greater than 0"))
+        elif most < 0:
+            found.append(causes.invalid("spec.maxReplicas", most, "must be greater than or equal to 1"))
         if most < least:
             detail = "must be greater than or equal to `minReplicas`"
             found.append(causes.invalid("spec.maxReplicas", most, detail))
-        target = spec.get("scaleTargetRef") or {}
-        found += [
-            causes.required(f"spec.scaleTargetRef.{key}") for key in ("kind", "name") if not target.get(key)
-        ]
+        found += scaling.reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
         for index, metric in enumerate(spec.get("metrics") or ()):
-            found += _metric(metric, f"spec.metrics[{index}]")
+            found += scaling.metric(metric, f"spec.metrics[{index}]")
+        for key in ("scaleUp", "scaleDown"):
+            if rules := (spec.get("behavior") or {}).get(key):
+                found += scaling.rules(rules, f"spec.behavior.{key}")
         return found
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        status = new.get("status") or {}
+        return [
+            cause
+            for key in ("currentReplicas", "desiredReplicas")
+            for cause in values.not_negative(status.get(key), f"status.{key}")
+        ]
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, status = obj["spec"], obj.get("status") or {}
@@ -83,15 +88,6 @@ def _rules(given: Obj, rules: Any) -> Obj:
         {"type": kind, "value": value, "periodSeconds": period} for kind, value, period in rules["policies"]
     ]
     return {**merged, "policies": policies, **given}
-
-
-def _metric(metric: Obj, path: str) -> list[Cause]:
-    found = values.one_of(metric.get("type"), f"{path}.type", tuple(METRIC_FIELDS))
-    field = METRIC_FIELDS.get(metric.get("type", ""))
-    if field and metric.get(field) is None:
-        detail = "must populate information for the given metric source"
-        found.append(causes.required(f"{path}.{field}", detail))
-    return found
 
 
 def _targets(specs: Any, statuses: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from podium.api.strategy import NAME, Column
 from podium.api.types import Obj
+from podium.api.types.selectors import selector_text
 
 NONE = "<none>"
 UNKNOWN = "<unknown>"
@@ -82,27 +83,6 @@ def _pair(first: int, first_unit: str, second: int, second_unit: str) -> str:
 def labels(values: Mapping[str, str] | None) -> str:
     """`a=1,b=2`."""
     return ",".join(f"{key}={value}" for key, value in sorted((values or {}).items())) or NONE
-
-
-_OPERATORS = {
-    "In": "{key} in ({values})",
-    "NotIn": "{key} notin ({values})",
-    "Exists": "{key}",
-    "DoesNotExist": "!{key}",
-}
-
-
-def selector_text(selector: Obj | None) -> str:
-    """A LabelSelector in its string form, "" for one without terms."""
-    if not selector:
-        return ""
-    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
-    for term in selector.get("matchExpressions") or ():
-        values = ",".join(sorted(term.get("values") or ()))
-        form = _OPERATORS.get(term.get("operator", ""), "<error>")
-        key = term.get("key", "")
-        parts.append((key, form.format(key=key, values=values)))
-    return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
 def selector(value: Obj | None) -> str:

@@ -111,6 +111,8 @@ def _versions(versions: Any) -> list[Cause]:
 
 
 class APIServices(Strategy):
+    # That of the core group ends in a dot.
+    name_rule = staticmethod(names.path_segment)
     columns = cells.table("Name", "Service", "Available", "Age")
 
     def default(self, obj: Obj) -> None:
@@ -123,20 +125,57 @@ class APIServices(Strategy):
         group, version, name = spec.get("group", ""), spec.get("version", ""), obj["metadata"].get("name", "")
         found: list[Cause] = []
         if name != f"{version}.{group}":
-            detail = f'must be `spec.version+"."+spec.group`: {version}.{group}'
+            detail = f'must be `spec.version+"."+spec.group`: "{version}.{group}"'
             found.append(causes.invalid("metadata.name", name, detail))
+        if group:
+            found += values.named(group, "spec.group", names.dns_subdomain)
+        elif version != "v1":
+            detail = "only v1 may have an empty group and it better be legacy kube"
+            found.append(causes.required("spec.group", detail))
+        found += values.named(version, "spec.version", names.dns_1035_label)
         bounds = (("groupPriorityMinimum", HIGHEST_GROUP), ("versionPriority", HIGHEST_VERSION))
         for key, most in bounds:
             value = spec.get(key, 0)
             if not 0 < value <= most:
                 detail = f"must be positive and less than {most}"
                 found.append(causes.invalid(f"spec.{key}", value, detail))
+        return found + (_serving(spec) if spec.get("service") is not None else _served_here(spec))
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        found: list[Cause] = []
+        for index, entry in enumerate((new.get("status") or {}).get("conditions") or ()):
+            path = f"status.conditions[{index}].status"
+            found += values.one_of(entry.get("status"), path, ("False", "True", "Unknown"))
         return found
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         service = (obj.get("spec") or {}).get("service")
         text = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
         return [obj["metadata"]["name"], text, _available(obj), cells.age(obj, now)]
+
+
+def _served_here(spec: Obj) -> list[Cause]:
+    found: list[Cause] = []
+    if bundle := spec.get("caBundle"):
+        detail = "local APIServices may not have a caBundle"
+        found.append(causes.invalid("spec.caBundle", f"{len(bundle)} bytes", detail))
+    if spec.get("insecureSkipTLSVerify"):
+        detail = "local APIServices may not have insecureSkipTLSVerify"
+        found.append(causes.invalid("spec.insecureSkipTLSVerify", True, detail))
+    return found
+
+
+def _serving(spec: Obj) -> list[Cause]:
+    service = spec["service"]
+    found = [causes.required(f"spec.service.{key}") for key in ("namespace", "name") if not service.get(key)]
+    port = service.get("port", 443)
+    if not 1 <= port <= 65535:
+        detail = "port is not valid: must be between 1 and 65535, inclusive"
+        found.append(causes.invalid("spec.service.port", port, detail))
+    if spec.get("insecureSkipTLSVerify") and spec.get("caBundle"):
+        detail = "may not be true if caBundle is present"
+        found.append(causes.invalid("spec.insecureSkipTLSVerify", True, detail))
+    return found
 
 
 def _available(obj: Obj) -> str:

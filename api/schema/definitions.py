@@ -91,6 +91,7 @@ class Definitions:
                 found = self._types[name] = walk.ANY
             else:
                 found = self._types[name] = walk.struct(name, ".".join(name.split(".")[-2:]))
+                found.atomic = definition.get("x-kubernetes-map-type") == "atomic"
                 walk.close_struct(found, self._fields(definition))
         return found
 

@@ -42,9 +42,9 @@ class Field(NamedTuple):
 class Type:
     """One type. `accepts` is the Python type that JSON must give; `walk` (None: nothing to check) takes it
     from there, and `coerce` takes values of any other type or raises Mismatch. Structs have `fields`, lists
-    and maps an `item`."""
+    and maps an `item`. An `atomic` struct has one owner in server-side apply, its fields have none."""
 
-    __slots__ = ("accepts", "coerce", "fields", "go", "item", "name", "walk", "zero")
+    __slots__ = ("accepts", "atomic", "coerce", "fields", "go", "item", "name", "walk", "zero")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Type:
         self.fields: dict[str, Field] = {}
         self.zero = zero
         self.name = name
+        self.atomic = False
 
     def enter(self, value: Any, path: Path, unknown: Unknown) -> Any:
         """Checks a value whose JSON type is not known yet; None is the zero value."""

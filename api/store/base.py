@@ -138,6 +138,16 @@ class Store(Protocol):
         for."""
         ...
 
+    def accepted(self, prefix: str) -> list[tuple[Entry | None, Entry | None]]:
+        """What was accepted below `prefix` and is not durable yet: of each such key what is durable, and
+        what it will be; None stands for nothing."""
+        ...
+
+    def changes(self, prefix: str, after: int) -> list[tuple[Entry | None, Entry | None]] | None:
+        """The durable changes below `prefix` behind revision `after`, oldest first, each as what the key held
+        before and after it. None where they are not all in memory any more."""
+        ...
+
     def list(self, prefix: str) -> Sequence[Entry]:
         """The durable current state below `prefix`, sorted by key, from memory."""
         ...

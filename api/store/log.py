@@ -165,6 +165,23 @@ class LogStore(Store):
                 entries[write.entry.key] = write.entry
         return list(entries.values())
 
+    def accepted(self, prefix: str) -> list[tuple[Entry | None, Entry | None]]:
+        return [
+            (self._state.get(key), None if write.type == "DELETED" else write.entry)
+            for key, write in self._pending.items()
+            if key.startswith(prefix)
+        ]
+
+    def changes(self, prefix: str, after: int) -> list[tuple[Entry | None, Entry | None]] | None:
+        events = self.recent(after)
+        if events is None:
+            return None
+        return [
+            (event.prev, None if event.type == "DELETED" else event.entry)
+            for event in events
+            if event.key.startswith(prefix)
+        ]
+
     def list(self, prefix: str) -> Sequence[Entry]:
         return self._state.below(prefix)
 

@@ -130,6 +130,27 @@ def from_label_selector(selector: Obj | None) -> Selector:
     return Selector(tuple(requirements))
 
 
+_TEXTS = {
+    "In": "{key} in ({values})",
+    "NotIn": "{key} notin ({values})",
+    "Exists": "{key}",
+    "DoesNotExist": "!{key}",
+}
+
+
+def selector_text(selector: Obj | None) -> str:
+    """A LabelSelector in its string form, "" for one without terms."""
+    if not selector:
+        return ""
+    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    for term in selector.get("matchExpressions") or ():
+        values = ",".join(sorted(term.get("values") or ()))
+        form = _TEXTS.get(term.get("operator", ""), "<error>")
+        key = term.get("key", "")
+        parts.append((key, form.format(key=key, values=values)))
+    return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
+
+
 def from_map(labels: Labels | None) -> Selector:
     """The equality selector of Services and ReplicationControllers; None or {} selects nothing there."""
     if not labels:

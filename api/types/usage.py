@@ -8,10 +8,14 @@ containers".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from podium.api.types import Obj, quantity
+from podium.api.types.meta import parse_time
 from podium.api.types.resources import PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES, Resource
+from podium.api.types.scopes import in_scope
+from podium.api.types.storage import class_of, requested
 
 Usage = dict[str, Decimal]
 # Kinds whose objects have a short name in quotas; every kind is counted as `count/PLURAL.GROUP`.
@@ -38,28 +42,27 @@ def counted_by(name: str) -> tuple[str, str]:
     return PODS.plural, ""
 
 
-def usage(objects: Iterable[Obj], resource: Resource, spec: Obj) -> Usage:
+def usage(objects: Iterable[Obj], resource: Resource, spec: Obj, now: datetime) -> Usage:
     """What the objects of one kind use of a quota."""
     total: Usage = {}
     for obj in objects:
         if in_scope(resource, obj, spec):
-            for name, amount in usage_of(resource, obj).items():
-                total[name] = total.get(name, Decimal(0)) + amount
+            add(total, usage_of(resource, obj, now))
     return total
 
 
-def usage_of(resource: Resource, obj: Obj) -> Usage:
+def usage_of(resource: Resource, obj: Obj, now: datetime) -> Usage:
     """What one object uses, by every name that a quota may have for it."""
     counted = f"count/{resource.plural}" + (f".{resource.group}" if resource.group else "")
     found: Usage = {counted: Decimal(1)}
     if resource is PODS:
-        return found if _is_done(obj) else {**found, **_pod_usage(obj["spec"])}
+        return found if _is_done(obj) or _is_overdue(obj, now) else {**found, **_pod_usage(obj["spec"])}
     if not resource.group and resource.plural in COUNTED:
         found[resource.plural] = Decimal(1)
     if resource is SERVICES:
         found.update(_service_usage(obj["spec"]))
     if resource is PERSISTENT_VOLUME_CLAIMS:
-        found.update(_claim_usage(obj["spec"]))
+        found.update(_claim_usage(obj))
     return found
 
 
@@ -67,92 +70,75 @@ def _is_done(pod: Obj) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def _is_overdue(pod: Obj, now: datetime) -> bool:
+    """Whether a pod that is to go should have gone: nobody is to be kept from replacing it."""
+    meta = pod["metadata"]
+    since, grace = meta.get("deletionTimestamp"), meta.get("deletionGracePeriodSeconds")
+    return bool(since) and grace is not None and now > parse_time(since) + timedelta(seconds=grace)
+
+
 def _pod_usage(spec: Obj) -> Usage:
     found: Usage = {"pods": Decimal(1)}
+    overhead = spec.get("overhead") or {}
     for key in ("requests", "limits"):
-        for name, text in pod_total(spec, key).items():
-            found[f"{key}.{name}"] = quantity.parse(text)
+        total = {name: quantity.parse(text) for name, text in pod_total(spec, key).items()}
+        for name, text in overhead.items():
+            # A limit that is not there is not made by the overhead.
+            if key == "requests" or total.get(name):
+                total[name] = total.get(name, Decimal(0)) + quantity.parse(text)
+        for name, amount in total.items():
+            found[f"{key}.{name}"] = amount
             if key == "requests" and (name in COMPUTE or name.startswith("hugepages-")):
-                found[name] = quantity.parse(text)
+                found[name] = amount
     return found
 
 
 def _service_usage(spec: Obj) -> Usage:
     found: Usage = {}
+    ports = spec.get("ports") or ()
     if spec.get("type") == "LoadBalancer":
         found["services.loadbalancers"] = Decimal(1)
+        if spec.get("allocateLoadBalancerNodePorts") is False:
+            ports = [port for port in ports if port.get("nodePort")]
     if spec.get("type") in ("NodePort", "LoadBalancer"):
-        found["services.nodeports"] = Decimal(len(spec.get("ports") or ()))
+        found["services.nodeports"] = Decimal(len(ports))
     return found
 
 
-def _claim_usage(spec: Obj) -> Usage:
-    size = quantity.parse(((spec.get("resources") or {}).get("requests") or {}).get("storage", "0"))
+def _claim_usage(claim: Obj) -> Usage:
+    """What a claim asks for, or what it was promised if that is more: whole bytes."""
+    promised = ((claim.get("status") or {}).get("allocatedResources") or {}).get("storage", "0")
+    size = Decimal(max(quantity.value(requested(claim)), quantity.value(promised)))
     found = {"requests.storage": size}
-    if name := spec.get("storageClassName"):
+    if name := class_of(claim):
         prefix = f"{name}.storageclass.storage.k8s.io"
         found[f"{prefix}/requests.storage"] = size
         found[f"{prefix}/persistentvolumeclaims"] = Decimal(1)
     return found
 
 
-def in_scope(resource: Resource, obj: Obj, spec: Obj) -> bool:
-    """Whether a quota is about an object: all its scopes must hold, and scopes are about pods."""
-    scopes = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()]
-    scopes += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    if not scopes:
-        return True
-    return resource is PODS and all(_in_scope(obj, scope) for scope in scopes)
-
-
-def _in_scope(pod: Obj, scope: Obj) -> bool:
-    spec = pod["spec"]
-    best_effort = not any(pod_total(spec, key).keys() & {"cpu", "memory"} for key in ("requests", "limits"))
-    match scope["scopeName"]:
-        case "Terminating":
-            return spec.get("activeDeadlineSeconds") is not None
-        case "NotTerminating":
-            return spec.get("activeDeadlineSeconds") is None
-        case "BestEffort":
-            return best_effort
-        case "NotBestEffort":
-            return not best_effort
-        case "PriorityClass":
-            return _selects(scope, spec.get("priorityClassName", ""))
-    return False
-
-
-def _selects(scope: Obj, value: str) -> bool:
-    given = scope.get("values") or ()
-    match scope.get("operator"):
-        case "In":
-            return value in given
-        case "NotIn":
-            return value not in given
-        case "Exists":
-            return bool(value)
-    return not value
-
-
 def pod_total(spec: Obj, key: str) -> dict[str, str]:
-    """What a pod asks for as a whole: its containers and sidecars together, or its greediest init
-    container."""
-    sums: dict[str, Decimal] = {}
-    peaks: dict[str, Decimal] = {}
+    """What a pod's containers ask for as a whole: those that run together (sidecars with them), or an init
+    container with the sidecars that were started before it, whatever is more. What the pod says for itself
+    counts before that."""
+    sums: Usage = {}
+    peaks: Usage = {}
+    sidecars: Usage = {}
     for container in spec.get("containers") or ():
-        _add(sums, _amounts(container, key))
+        add(sums, _amounts(container, key))
     for container in spec.get("initContainers") or ():
+        amounts = _amounts(container, key)
         if container.get("restartPolicy") == "Always":
-            _add(sums, _amounts(container, key))
+            add(sums, amounts)
+            add(sidecars, amounts)
+            amounts = sidecars
         else:
-            for name, amount in _amounts(container, key).items():
-                peaks[name] = max(peaks.get(name, Decimal(0)), amount)
+            add(amounts, sidecars)
+        for name, amount in amounts.items():
+            peaks[name] = max(peaks.get(name, Decimal(0)), amount)
     for name, amount in peaks.items():
         sums[name] = max(sums.get(name, Decimal(0)), amount)
-    whole = {
-        name: quantity.parse(text) for name, text in ((spec.get("resources") or {}).get(key) or {}).items()
-    }
-    return {name: shown(amount) for name, amount in {**sums, **whole}.items()}
+    return {name: shown(amount) for name, amount in {**sums, **_amounts(spec, key)}.items()}
 
 
 def _amounts(container: Obj, key: str) -> dict[str, Decimal]:
@@ -160,12 +146,26 @@ def _amounts(container: Obj, key: str) -> dict[str, Decimal]:
     return {name: quantity.parse(text) for name, text in listed.items()}
 
 
-def _add(sums: dict[str, Decimal], amounts: Mapping[str, Decimal]) -> None:
+def add(sums: Usage, amounts: Mapping[str, Decimal], sign: int = 1) -> None:
+    """Adds to `sums` in place, or takes away."""
     for name, amount in amounts.items():
-        sums[name] = sums.get(name, Decimal(0)) + amount
+        sums[name] = sums.get(name, Decimal(0)) + amount * sign
 
 
 def shown(amount: Decimal) -> str:
     """A quantity as text: whole, or in thousandths."""
     whole = amount.to_integral_value()
     return str(int(whole)) if whole == amount else f"{int(amount * 1000)}m"
+
+
+def like(amount: Decimal, other: str) -> str:
+    """A quantity as text in the family of units of `other`, in the greatest unit that leaves it whole."""
+    if not amount or amount % 1:
+        return shown(amount)
+    step, units = (1024, "KMGTPE") if other.endswith("i") else (1000, "kMGTPE")
+    number, unit = int(amount), ""
+    for letter in units:
+        if number % step:
+            break
+        number, unit = number // step, letter + ("i" if step == 1024 else "")
+    return f"{number}{unit}"

@@ -63,6 +63,8 @@ def _bound(old: Obj, binding: Obj, node: str, now: str) -> Obj:
         pod["metadata"]["annotations"] = {**(pod["metadata"].get("annotations") or {}), **annotations}
     pod["spec"]["nodeName"] = node
     status = pod.setdefault("status", {})
+    # What was expected has come true, or something else has.
+    status.pop("nominatedNodeName", None)
     others = [entry for entry in status.get("conditions") or () if entry.get("type") != "PodScheduled"]
     status["conditions"] = [*others, {"type": "PodScheduled", "status": "True", "lastTransitionTime": now}]
     return pod

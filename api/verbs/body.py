@@ -14,20 +14,12 @@ def take(ask: Ask, obj: Obj, duplicates: Sequence[str] = ()) -> None:
     """Makes `obj` fit its kind, in place. Raises 400."""
     check_kind(ask.kind, obj)
     ask.warnings += ask.kind.schema.decode(obj, ask.validation, duplicates)
-    _keep_no_managers(obj)
 
 
 def take_patched(ask: Ask, obj: Obj) -> None:
     """As `take`, for what a patch made of an object."""
     check_kind(ask.kind, obj)
     ask.warnings += ask.kind.schema.decode_patched(obj, ask.validation)
-    _keep_no_managers(obj)
-
-
-def _keep_no_managers(obj: Obj) -> None:
-    """Field managers are the server's to write, and it does not record them yet."""
-    if meta := obj.get("metadata"):
-        meta.pop("managedFields", None)
 
 
 def check_kind(kind: Kind, obj: Obj) -> None:

@@ -24,9 +24,11 @@ async def create(core: Core, ask: Ask, obj: Obj, duplicates: Sequence[str] = ())
     return shown(ask.kind, await insert(core, ask, obj))
 
 
-async def insert(core: Core, ask: Ask, obj: Obj) -> Outcome:
-    """Creates an object that fits its schema already."""
+async def insert(core: Core, ask: Ask, obj: Obj, owners: Sequence[Obj] = ()) -> Outcome:
+    """Creates an object that fits its schema already, with these owners of its fields."""
     stamp_new(ask, obj, core.clock())
+    if owners:
+        obj["metadata"]["managedFields"] = [*owners]
     strategy = ask.kind.strategy
     strategy.default(obj)
     await core.mutate(ask, "CREATE", obj, None)

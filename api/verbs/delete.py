@@ -100,7 +100,7 @@ async def delete(core: Core, ask: Ask, options: DeleteOptions) -> Deleted:
         entry = core.store.latest(key)
         if entry is None:
             raise missing(ask)
-        _check(ask, options, entry.obj)
+        check_preconditions(ask, options, entry.obj)
         await core.mutate(ask, "DELETE", None, entry.obj)
         await core.validate(ask, "DELETE", None, entry.obj)
         try:
@@ -114,7 +114,8 @@ async def delete(core: Core, ask: Ask, options: DeleteOptions) -> Deleted:
     raise conflict(resource.plural, ask.name, "it is changed too often to be deleted", resource.group)
 
 
-def _check(ask: Ask, options: DeleteOptions, obj: Obj) -> None:
+def check_preconditions(ask: Ask, options: DeleteOptions, obj: Obj) -> None:
+    """The uid and the resourceVersion that the request names must be the object's. Raises 409."""
     resource, meta = ask.kind.resource, obj["metadata"]
     if options.uid and options.uid != meta["uid"]:
         why = (

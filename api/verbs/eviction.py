@@ -5,16 +5,17 @@ from __future__ import annotations
 from podium.api.ask import Ask, Made, Outcome, copied
 from podium.api.core import Core
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError, bad_request, internal, too_many_requests
-from podium.api.types.meta import timestamp
+from podium.api.types.errors import StatusError, bad_request, forbidden, internal, too_many_requests
+from podium.api.types.meta import condition, condition_is_true, timestamp
 from podium.api.types.resources import POD_DISRUPTION_BUDGETS
 from podium.api.types.selectors import from_label_selector
-from podium.api.verbs.delete import DeleteOptions, delete
+from podium.api.verbs.delete import DeleteOptions, check_preconditions, delete
 from podium.api.verbs.metadata import metadata_of
 from podium.api.verbs.update import Rule, change
 
 EVICTED = Made({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 OVER = ("Succeeded", "Failed")
+MOST_DISRUPTED = 2000  # pods that a budget may wait for at once
 
 
 async def evict(core: Core, ask: Ask, eviction: Obj) -> Outcome:
@@ -26,10 +27,59 @@ async def evict(core: Core, ask: Ask, eviction: Obj) -> Outcome:
     options = DeleteOptions.parse(given)
     ask.dry_run = ask.dry_run or options.dry_run
     pod = core.found(ask).obj
-    if _needs_budget(pod):
-        await _spend(core, ask, pod)
-    await delete(core, Ask(ask.kind, ask.namespace, ask.name, user=ask.user, dry_run=ask.dry_run), options)
+    own = Ask(ask.kind, ask.namespace, ask.name, user=ask.user, dry_run=ask.dry_run)
+    budget = _budget_of(core, pod) if _needs_budget(pod) else None
+    if budget is not None and _is_free(budget, pod):
+        await _evict_unhealthy(core, own, options, pod, budget)
+        return EVICTED
+    if budget is not None:
+        await _spend(core, ask, budget)
+    await _go(core, own, options)
     return EVICTED
+
+
+async def _go(core: Core, own: Ask, options: DeleteOptions) -> None:
+    if not own.dry_run:
+        options = await _announce(core, own, options)
+    await delete(core, own, options)
+
+
+async def _evict_unhealthy(core: Core, own: Ask, options: DeleteOptions, pod: Obj, budget: Obj) -> None:
+    """Only while the pod is as it was seen: it may have become ready meanwhile."""
+    pinned = options._replace(resource_version=pod["metadata"]["resourceVersion"])
+    try:
+        await _go(core, own, options if options.resource_version else pinned)
+    except StatusError as error:
+        if error.reason != "Conflict" or options.resource_version:
+            raise
+        raise _refused(_unprocessed(budget), 10) from None
+
+
+async def _announce(core: Core, ask: Ask, options: DeleteOptions) -> DeleteOptions:
+    """Says in the pod that it is disrupted on purpose, for whoever judges its end (a Job's failure policy).
+    The options for the deletion that follows. Raises 404, 409."""
+    now = timestamp(core.clock())
+    announced = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+
+    def marked(old: Obj) -> Obj:
+        check_preconditions(ask, options, old)
+        new = copied(old)
+        status = new.setdefault("status", {})
+        others = [entry for entry in status.get("conditions") or () if entry["type"] != announced["type"]]
+        status["conditions"] = [*others, announced]
+        return new
+
+    rule = Rule(lambda new, old: None, lambda new, old: [])
+    status = Ask(ask.kind, ask.namespace, ask.name, "status", user=ask.user)
+    outcome = await change(core, status, rule, marked)
+    version = outcome.obj["metadata"]["resourceVersion"]
+    return options._replace(resource_version=version) if options.resource_version else options
 
 
 def _needs_budget(pod: Obj) -> bool:
@@ -37,11 +87,19 @@ def _needs_budget(pod: Obj) -> bool:
     return phase not in (*OVER, "Pending") and "deletionTimestamp" not in pod["metadata"]
 
 
-async def _spend(core: Core, ask: Ask, pod: Obj) -> None:
-    """Takes one disruption from the budget that covers the pod, if there is one."""
-    budget = _budget_of(core, pod)
-    if budget is None:
-        return
+def _is_free(budget: Obj, pod: Obj) -> bool:
+    """Whether evicting the pod costs the budget nothing: it serves nobody, and the policy allows it always,
+    or as long as enough others do."""
+    if condition_is_true(pod, "Ready"):
+        return False
+    if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        return True
+    status = budget.get("status") or {}
+    return bool(status.get("currentHealthy", 0) >= status.get("desiredHealthy", 0) > 0)
+
+
+async def _spend(core: Core, ask: Ask, budget: Obj) -> None:
+    """Takes one disruption from the budget."""
     now = timestamp(core.clock())
 
     def spent(old: Obj) -> Obj:
@@ -49,12 +107,22 @@ async def _spend(core: Core, ask: Ask, pod: Obj) -> None:
         new = copied(old)
         status = new["status"]
         status["disruptionsAllowed"] -= 1
+        if not status["disruptionsAllowed"]:
+            status["conditions"] = [_exhausted(entry, now) for entry in status.get("conditions") or ()]
         status.setdefault("disruptedPods", {})[ask.name] = now
         return new
 
     kind, name = core.kinds.of(POD_DISRUPTION_BUDGETS), budget["metadata"]["name"]
     own = Ask(kind, ask.namespace, name, "status", user=ask.user, dry_run=ask.dry_run)
     await change(core, own, Rule(lambda new, old: None, lambda new, old: []), spent)
+
+
+def _exhausted(entry: Obj, now: str) -> Obj:
+    """A condition of a budget that has just been spent."""
+    if entry["type"] != "DisruptionAllowed" or entry["status"] == "False":
+        return entry
+    told = {"status": "False", "reason": "InsufficientPods", "message": ""}
+    return {**entry, **told, "lastTransitionTime": now}
 
 
 def _budget_of(core: Core, pod: Obj) -> Obj | None:
@@ -72,15 +140,42 @@ def _budget_of(core: Core, pod: Obj) -> Obj | None:
 
 
 def _check(budget: Obj) -> None:
+    """Raises 429 while the budget allows no disruption, 403 where its status is not to be trusted."""
     meta, status = budget["metadata"], budget.get("status") or {}
     if status.get("observedGeneration", 0) < meta.get("generation", 0):
-        raise _refused(f"The disruption budget {meta['name']} is still being processed by the server.", 10)
-    if status.get("disruptionsAllowed", 0) > 0:
-        return
+        raise _refused(_unprocessed(budget), 10)
+    allowed = status.get("disruptionsAllowed", 0)
+    if allowed < 0:
+        raise forbidden("poddisruptionbudget", meta["name"], "pdb disruptions allowed is negative", "policy")
+    if len(status.get("disruptedPods") or ()) > MOST_DISRUPTED:
+        why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller"
+        raise forbidden("poddisruptionbudget", meta["name"], why, "policy")
+    if not allowed:
+        raise _refused(_why_not(budget), 0)
+
+
+def _unprocessed(budget: Obj) -> str:
+    return f"The disruption budget {budget['metadata']['name']} is still being processed by the server."
+
+
+def _why_not(budget: Obj) -> str:
+    name, status = budget["metadata"]["name"], budget.get("status") or {}
+    found = condition(budget, "DisruptionAllowed") or {}
+    message = found.get("message") if found.get("status") == "False" else ""
+    if message and found["reason"] == "SyncFailed":
+        return (
+            f"The disruption budget {name} does not allow evicting pods currently because it failed sync: "
+            f"{message}"
+        )
     desired, healthy = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
-    raise _refused(
-        f"The disruption budget {meta['name']} needs {desired} healthy pods and has {healthy} currently", 0
-    )
+    if healthy <= desired:
+        return f"The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"
+    if message:
+        return (
+            f"The disruption budget {name} does not allow evicting pods currently ({found['reason']}): "
+            f"{message}"
+        )
+    return f"The disruption budget {name} does not allow evicting pods currently"
 
 
 def _refused(why: str, retry_after: int) -> StatusError:

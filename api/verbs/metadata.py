@@ -16,7 +16,7 @@ from podium.api.verbs.lifecycle import VERSION_REQUIRED
 LONGEST_BASE = 58
 # What an update can neither set nor drop.
 KEPT = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
-SERVER_SET = ("selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+SERVER_SET = ("selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields")
 
 
 def metadata_of(obj: Obj) -> dict[str, Any]:

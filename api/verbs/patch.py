@@ -17,13 +17,14 @@ from podium.api.verbs.update import Rule, change
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 MEDIA_TYPES = {"json": JSON_PATCH, "merge": MERGE_PATCH, "strategic": STRATEGIC_PATCH}
 
 Apply = Callable[[Obj], Obj]
 
 
 def unsupported() -> StatusError:
-    supported = ", ".join(MEDIA_TYPES.values())
+    supported = ", ".join((*MEDIA_TYPES.values(), APPLY_PATCH))
     return unsupported_media_type(
         f"the body of the request was in an unknown format - accepted media types include: {supported}"
     )

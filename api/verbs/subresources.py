@@ -13,6 +13,7 @@ from podium.api.strategy import Strategy
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, no_such_path
 from podium.api.validation import metadata
+from podium.api.validation.conditions import kept
 from podium.api.verbs.update import Rule
 
 
@@ -115,13 +116,16 @@ def _resized(container: Obj, wanted: Obj) -> Obj:
 
 def _approval(new: Obj, sent: Obj) -> None:
     """certificatesigningrequests/approval: the conditions of the status."""
-    if conditions := sent["status"].get("conditions"):
-        new["status"] = {**(new.get("status") or {}), "conditions": conditions}
+    new["status"] = {**(new.get("status") or {}), "conditions": sent["status"].get("conditions") or []}
+
+
+def _keeps_decision(new: Obj, old: Obj) -> list[Cause]:
+    return kept(new, old, ("Approved", "Denied", "Failed"))
 
 
 _PARTS: dict[str, Part] = {
     "finalize": Part(_finalizers),
     "ephemeralcontainers": Part(_ephemeral_containers, _keeps_ephemeral_containers),
     "resize": Part(_resources),
-    "approval": Part(_approval),
+    "approval": Part(_approval, _keeps_decision),
 }

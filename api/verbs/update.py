@@ -15,6 +15,7 @@ from podium.api.verbs import body
 from podium.api.verbs.create import insert
 from podium.api.verbs.lifecycle import ends_with_update
 from podium.api.verbs.metadata import carry_over, check_name, check_version, metadata_of
+from podium.api.verbs.ownership import track
 
 # How often a change that names no version is made again on top of somebody else's.
 ATTEMPTS = 5
@@ -48,9 +49,12 @@ async def update(core: Core, ask: Ask, rule: Rule, obj: Obj, duplicates: Sequenc
     return Result(shown(ask.kind, await change(core, ask, rule, lambda old: copied(obj))))
 
 
-async def change(core: Core, ask: Ask, rule: Rule, make: Change, attempts: int = ATTEMPTS) -> Outcome:
+async def change(
+    core: Core, ask: Ask, rule: Rule, make: Change, attempts: int = ATTEMPTS, *, applies: bool = False
+) -> Outcome:
     """Puts what `make` builds from the current object in its place; again from the start when somebody else
-    was faster, unless what was made names a version (then 409). `make` returns an object of its own."""
+    was faster, unless what was made names a version (then 409). `make` returns an object of its own, when it
+    `applies` with the owners of its fields."""
     key = ask.kind.key(ask.namespace, ask.name)
     for _ in range(attempts):
         entry = core.store.latest(key)
@@ -59,6 +63,8 @@ async def change(core: Core, ask: Ask, rule: Rule, make: Change, attempts: int =
         new = make(entry.obj)
         check_version(ask, new, entry.obj)
         await _prepare(core, ask, rule, new, entry.obj)
+        if not applies and ("managedFields" in new["metadata"] or "managedFields" in entry.obj["metadata"]):
+            track(ask, new, entry.obj, core.clock())
         try:
             return await _commit(core, ask, entry, new)
         except Stale:
@@ -73,6 +79,7 @@ async def _prepare(core: Core, ask: Ask, rule: Rule, new: Obj, old: Obj) -> None
     ask.kind.strategy.default(new)
     await core.mutate(ask, "UPDATE", new, old)
     rule.prepare(new, old)
+    ask.kind.strategy.stamp(new, old, core.clock())
     if causes := rule.validate(new, old):
         raise invalid(ask.kind.resource.kind, ask.name, causes, ask.kind.resource.group)
     await core.validate(ask, "UPDATE", new, old)

@@ -9,6 +9,7 @@ from podium.api.groups import cells
 from podium.api.groups.apps.workloads import Workload, collisions, counts, same_selector, within
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
+from podium.api.types.selectors import selector_text
 from podium.api.validation import causes, scaling, values
 
 TYPES = ("Recreate", "RollingUpdate")
@@ -65,7 +66,7 @@ class Deployments(Workload):
         return [
             obj["metadata"]["name"], ready, status.get("updatedReplicas", 0),
             status.get("availableReplicas", 0), cells.age(obj, now), *cells.containers(spec.get("template")),
-            cells.selector_text(spec.get("selector")),
+            selector_text(spec.get("selector")),
         ]  # fmt: skip
 
 

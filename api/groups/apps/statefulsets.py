@@ -8,7 +8,7 @@ from typing import Any
 
 from podium.api.groups import cells
 from podium.api.groups.apps.workloads import Workload, collisions, counts, within
-from podium.api.groups.core.volumes import check_claim, default_claim
+from podium.api.groups.core.claim_spec import check_claim, default_claim
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, scaling, values

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from podium.api.groups import cells
 from podium.api.groups.core import pod_defaults, pod_validation
 from podium.api.groups.core.replication import always_restarts
 from podium.api.strategy import Strategy
 from podium.api.types import Obj, selectors
 from podium.api.types.errors import Cause
+from podium.api.types.selectors import selector_text
 from podium.api.validation import causes, values
 from podium.api.validation.selectors import is_empty, label_selector
 
@@ -46,7 +46,7 @@ class Workload(Strategy):
         return template
 
     def scale_selector(self, obj: Obj) -> str:
-        return cells.selector_text(obj["spec"].get("selector"))
+        return selector_text(obj["spec"].get("selector"))
 
 
 def check_selector(selector: Obj | None, title: str) -> list[Cause]:

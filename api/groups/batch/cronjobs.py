@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from datetime import datetime
 from typing import Any
 
 from podium.api.groups import cells
-from podium.api.groups.batch import jobs, schedule
+from podium.api.groups.batch import jobs
 from podium.api.groups.core import pod_defaults
 from podium.api.strategy import Strategy
-from podium.api.types import Obj
+from podium.api.types import Obj, schedule
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, metadata, values
 
 POLICIES = ("Allow", "Forbid", "Replace")
 # A job's name is the CronJob's and eleven characters of time.
 NAME_LIMIT = 52
+# A zone in front of the schedule: older than the field for it, and refused for its sake.
+_ZONED = re.compile(r"^(CRON_)?TZ=\S* ")
+_ZONE_PART = re.compile(r"(?!-)[A-Za-z0-9._+-]{1,14}")
 
 
 class CronJobs(Strategy):
@@ -52,7 +56,7 @@ class CronJobs(Strategy):
         if not text:
             found.append(causes.required("spec.schedule"))
         else:
-            found += _schedule(text, spec.get("timeZone"))
+            found += _schedule(text)
         seconds = spec.get("startingDeadlineSeconds")
         found += values.not_negative(seconds, "spec.startingDeadlineSeconds")
         found += _zone(spec.get("timeZone"))
@@ -73,15 +77,17 @@ class CronJobs(Strategy):
         ]  # fmt: skip
 
 
-def _schedule(text: str, zone: str | None) -> list[Cause]:
+def _schedule(text: str) -> list[Cause]:
     path = "spec.schedule"
+    found = []
+    try:
+        schedule.parse(_ZONED.sub("", text, count=1))
+    except ValueError as error:
+        found.append(causes.invalid(path, text, str(error)))
     if "TZ" in text:
         detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-        if zone is not None:
-            detail = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
-        return [causes.invalid(path, text, detail)]
-    wrong = schedule.fault(text)
-    return [causes.invalid(path, text, wrong)] if wrong else []
+        found.append(causes.invalid(path, text, detail))
+    return found
 
 
 def _zone(zone: str | None) -> list[Cause]:
@@ -90,13 +96,16 @@ def _zone(zone: str | None) -> list[Cause]:
         return []
     if not zone:
         return [causes.invalid(path, zone, "timeZone must be nil or non-empty string")]
+    unknown = [causes.invalid(path, zone, f"unknown time zone {zone}")]
+    if not all(_ZONE_PART.fullmatch(part) and part not in (".", "..") for part in zone.split("/")):
+        return unknown
     if zone.lower() == "local":
         detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
-        return [causes.invalid(path, zone, detail)]
+        return [causes.invalid(path, zone, detail)] + (unknown if zone != "Local" else [])
     try:
         zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return [causes.invalid(path, zone, f"unknown time zone {zone}")]
+        return unknown
     return []
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from podium.api.groups import cells
+from podium.api.groups.batch import policies, templates, transitions
 from podium.api.groups.core import pod_defaults, pod_validation
 from podium.api.strategy import Strategy, same
 from podium.api.types import Obj, selectors
@@ -15,7 +17,9 @@ from podium.api.validation import causes, names, values
 from podium.api.validation.selectors import label_selector
 
 MAX_INT32 = 2**31 - 1
-MAX_INDEXED = 100_000
+MAX_INDEXED = SOFT_LIMIT = 100_000
+HIGH_LIMIT = 10_000  # of what an indexed job with more completions than SOFT_LIMIT may have
+MANAGER_LIMIT = 63
 MODES = ("NonIndexed", "Indexed")
 RESTART_POLICIES = ("OnFailure", "Never")
 REPLACEMENTS = ("Failed", "TerminatingOrFailed")
@@ -27,8 +31,7 @@ _NUMBERS = (
     "backoffLimitPerIndex", "maxFailedIndexes",
 )  # fmt: skip
 _FIXED = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
-# While a job is suspended, where its pods may run can still be said.
-_DIRECTIVES = ("affinity", "nodeSelector", "tolerations", "schedulingGates")
+_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 
 class Jobs(Strategy):
@@ -48,7 +51,7 @@ class Jobs(Strategy):
             _label(obj)
 
     def check(self, obj: Obj) -> list[Cause]:
-        return _selector(obj) + check_spec(obj["spec"], "spec")
+        return _selector(obj) + check_spec(obj["spec"], "spec") + _hostnames(obj)
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         spec, former = new["spec"], old["spec"]
@@ -56,15 +59,26 @@ class Jobs(Strategy):
         for key in ("selector", *_FIXED):
             if (spec.get(key) or None) != (former.get(key) or None):
                 found.append(causes.immutable(f"spec.{key}", spec.get(key)))
-        if _fixed_part(spec["template"], former) != _fixed_part(former["template"], former):
-            found.append(causes.immutable("spec.template", spec["template"]))
-        return found
+        return found + templates.updated(new, old)
 
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
-        status = new.get("status") or {}
-        found: list[Cause] = []
-        for key in ("active", "succeeded", "failed", "ready", "terminating"):
-            found += values.not_negative(status.get(key), f"status.{key}")
+        return transitions.check(new, old)
+
+    def warnings(self, obj: Obj) -> list[str]:
+        spec, name = obj["spec"], obj["metadata"].get("name", "")
+        found = []
+        if obj["metadata"].get("generation") == 1 and (wrong := names.dns_label(name)):
+            found.append(
+                "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
+                f"behavior; a DNS label is recommended: [{' '.join(wrong)}]"
+            )
+        many = (spec.get("completions") or 0) > SOFT_LIMIT and (spec.get("parallelism") or 0) > HIGH_LIMIT
+        if many and spec.get("completionMode") == "Indexed":
+            found.append(
+                "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
+                "higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number "
+                "of indexes fail"
+            )
         return found
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
@@ -140,6 +154,16 @@ def _selector(obj: Obj) -> list[Cause]:
     return found
 
 
+def _hostnames(obj: Obj) -> list[Cause]:
+    """The pods of an indexed job are named after it and their index."""
+    spec, name = obj["spec"], obj["metadata"].get("name", "")
+    last = (spec.get("completions") or 0) - 1
+    if spec.get("completionMode") != "Indexed" or last < 0 or not names.dns_label(f"{name}-{last}"):
+        return []
+    detail = f"will not able to create pod with invalid DNS label: {name}-{last}"
+    return [causes.invalid("metadata.name", name, detail)]
+
+
 def check_spec(spec: Obj, path: str) -> list[Cause]:
     """A JobSpec, its selector apart."""
     found: list[Cause] = []
@@ -147,12 +171,35 @@ def check_spec(spec: Obj, path: str) -> list[Cause]:
         found += values.not_negative(spec.get(key), f"{path}.{key}")
     found += values.optional_one_of(spec.get("completionMode"), f"{path}.completionMode", MODES)
     found += _indexed(spec, path)
-    policy = spec.get("podReplacementPolicy")
-    found += values.optional_one_of(policy, f"{path}.podReplacementPolicy", REPLACEMENTS)
     if spec.get("managedBy") is not None:
-        found += values.named(spec["managedBy"], f"{path}.managedBy", names.qualified)
+        found += _manager(spec["managedBy"], f"{path}.managedBy")
+    if spec.get("podFailurePolicy") is not None:
+        found += policies.failure_policy(spec, f"{path}.podFailurePolicy")
+    if spec.get("successPolicy") is not None and spec.get("completionMode") == "Indexed":
+        found += policies.success_policy(spec, f"{path}.successPolicy")
+    supported = REPLACEMENTS if spec.get("podFailurePolicy") is None else REPLACEMENTS[:1]
+    policy = spec.get("podReplacementPolicy")
+    found += values.optional_one_of(policy, f"{path}.podReplacementPolicy", supported)
     found += pod_validation.check_template(spec["template"], f"{path}.template")
     return found + _restarts(spec, f"{path}.template.spec.restartPolicy")
+
+
+def _manager(name: str, path: str) -> list[Cause]:
+    """A domain, and a path below it."""
+    host, _, rest = name.partition("/")
+    found: list[Cause] = []
+    if not name:
+        found.append(causes.required(path))
+    elif not host or not rest:
+        found.append(causes.invalid(path, name, 'must be a domain-prefixed path (such as "acme.io/foo")'))
+    else:
+        found += values.named(host, path, names.dns_subdomain)
+        if not _PATH.fullmatch(rest):
+            detail = f"Invalid path (regex used for validation is '{_PATH.pattern}')"
+            found.append(causes.invalid(path, rest, detail))
+    if len(name) > MANAGER_LIMIT:
+        found.append(causes.too_long(path, MANAGER_LIMIT))
+    return found
 
 
 def _indexed(spec: Obj, path: str) -> list[Cause]:
@@ -173,6 +220,27 @@ def _indexed(spec: Obj, path: str) -> list[Cause]:
     if spec.get("parallelism", 0) > MAX_INDEXED:
         detail = f"must be less than or equal to {MAX_INDEXED} when completion mode is Indexed"
         found.append(causes.invalid(f"{path}.parallelism", spec["parallelism"], detail))
+    if spec.get("maxFailedIndexes", 0) > MAX_INDEXED:
+        detail = f"must be less than or equal to {MAX_INDEXED}"
+        found.append(causes.invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], detail))
+    return found + _many_indexes(spec, path)
+
+
+def _many_indexes(spec: Obj, path: str) -> list[Cause]:
+    """The status has to hold the indexes that are done and those that are lost."""
+    if (spec.get("completions") or 0) <= SOFT_LIMIT or spec.get("backoffLimitPerIndex") is None:
+        return []
+    found: list[Cause] = []
+    if spec.get("maxFailedIndexes") is None:
+        detail = f"must be specified when completions is above {SOFT_LIMIT}"
+        found.append(causes.required(f"{path}.maxFailedIndexes", detail))
+    for key in ("parallelism", "maxFailedIndexes"):
+        if (spec.get(key) or 0) > HIGH_LIMIT:
+            detail = (
+                f"must be less than or equal to {HIGH_LIMIT} when completions are above {SOFT_LIMIT} and "
+                "used with backoff limit per index"
+            )
+            found.append(causes.invalid(f"{path}.{key}", spec[key], detail))
     return found
 
 
@@ -197,12 +265,6 @@ def _completions(spec: Obj, former: Obj) -> list[Cause]:
         detail = "can only be modified in tandem with spec.parallelism"
         return [causes.invalid("spec.completions", now, detail)]
     return []
-
-
-def _fixed_part(template: Obj, former: Obj) -> Obj:
-    if not former.get("suspend"):
-        return template
-    return {key: value for key, value in template["spec"].items() if key not in _DIRECTIVES}
 
 
 def _has(conditions: Sequence[Obj], kind: str) -> bool:

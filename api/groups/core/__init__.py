@@ -2,6 +2,7 @@
 
 from podium.api.groups.core import (
     accounts,
+    claims,
     components,
     config,
     endpoints,
@@ -28,7 +29,7 @@ STRATEGIES: dict[Resource, type[Strategy]] = {
     resources.LIMIT_RANGES: quotas.LimitRanges,
     resources.NAMESPACES: namespaces.Namespaces,
     resources.NODES: nodes.Nodes,
-    resources.PERSISTENT_VOLUME_CLAIMS: volumes.PersistentVolumeClaims,
+    resources.PERSISTENT_VOLUME_CLAIMS: claims.PersistentVolumeClaims,
     resources.PERSISTENT_VOLUMES: volumes.PersistentVolumes,
     resources.POD_TEMPLATES: pods.PodTemplates,
     resources.PODS: pods.Pods,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,16 @@ from podium.api.validation import causes, names, values
 SCOPES = (
     "BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass",
     "Terminating", "VolumeAttributesClass",
+)  # fmt: skip
+_WITHOUT_VALUES = frozenset(SCOPES) - {"PriorityClass", "VolumeAttributesClass"}
+MUST_EXIST = (
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+    "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
+    "ResourceQuotaScopeCrossNamespacePodAffinity"
+)
+_COMPUTE = frozenset(
+
+    {"cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"},
 )  # fmt: skip
 _QUOTA_NAMES = resources.STANDARD | resources.ALSO_KNOWN | resources.COUNTED
 
@@ -36,20 +47,12 @@ class ResourceQuotas(Strategy):
             path = f"spec.hard[{name}]"
             found += values.named(name, path, _quota_resource)
             found += resources.check_amount(name, amount, path)
-        scopes = spec.get("scopes") or []
-        found += [
-            causes.invalid("spec.scopes", scopes, "unsupported scope")
-            for scope in scopes
-            if scope not in SCOPES
-        ]
-        for pair in (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")):
-            if set(pair) <= set(scopes):
-                found.append(causes.invalid("spec.scopes", scopes, "conflicting scopes"))
-        return found
+        hard = spec.get("hard") or {}
+        return found + _scopes(spec.get("scopes") or [], hard) + _scope_selector(spec, hard)
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         scopes, former = ((quota.get("spec") or {}).get("scopes") or [] for quota in (new, old))
-        changed = sorted(scopes) != sorted(former)
+        changed = set(scopes) != set(former)
         return self.check(new) + ([causes.immutable("spec.scopes", scopes)] if changed else [])
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
@@ -59,6 +62,74 @@ class ResourceQuotas(Strategy):
         limits = [text for name, text in texts.items() if name.startswith("limits.")]
         requests = [text for name, text in texts.items() if not name.startswith("limits.")]
         return [obj["metadata"]["name"], ", ".join(requests), ", ".join(limits), cells.age(obj, now)]
+
+
+def _suits(scope: str, name: str) -> bool:
+    """Whether a quota of this scope can be about the resource; what is not standard is not judged."""
+    if name not in _QUOTA_NAMES or scope not in SCOPES:
+        return True
+    if scope == "BestEffort":
+        return name == "pods"
+    if scope == "VolumeAttributesClass":
+        return name in ("persistentvolumeclaims", "requests.storage")
+    return name == "pods" or name in _COMPUTE
+
+
+def _conflicts(scopes: Sequence[str], shown: Any) -> list[Cause]:
+    return [
+        causes.invalid("spec.scopes", shown, "conflicting scopes")
+        for pair in (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
+        if set(pair) <= set(scopes)
+    ]
+
+
+def _scopes(scopes: Sequence[str], hard: Obj) -> list[Cause]:
+    found: list[Cause] = []
+    for scope in scopes:
+        if scope not in SCOPES:
+            found.append(causes.invalid("spec.scopes", scopes, "unsupported scope"))
+        found += [
+            causes.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+            for name in sorted(hard)
+            if not _suits(scope, name)
+        ]
+    return found + _conflicts(scopes, scopes)
+
+
+def _scope_selector(spec: Obj, hard: Obj) -> list[Cause]:
+    selector = spec.get("scopeSelector") or {}
+    path = "spec.scopeSelector.matchExpressions"
+    found: list[Cause] = []
+    terms = selector.get("matchExpressions") or ()
+    for term in terms:
+        scope = term.get("scopeName", "")
+        if scope not in SCOPES:
+            found.append(causes.invalid(f"{path}.scopeName", scope, "unsupported scope"))
+        found += [
+            causes.invalid(path, selector, "unsupported scope applied to resource")
+            for name in sorted(hard)
+            if not _suits(scope, name)
+        ]
+        found += _scope_term(term, path)
+    return found + _conflicts([term.get("scopeName", "") for term in terms], spec.get("scopes"))
+
+
+def _scope_term(term: Obj, path: str) -> list[Cause]:
+    operator, given = term.get("operator", ""), term.get("values") or []
+    found: list[Cause] = []
+    if term.get("scopeName") in _WITHOUT_VALUES and operator != "Exists":
+        found.append(causes.invalid(f"{path}.operator", operator, MUST_EXIST))
+    if operator in ("In", "NotIn"):
+        if not given:
+            detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+            found.append(causes.required(f"{path}.values", detail))
+    elif operator in ("Exists", "DoesNotExist"):
+        if given:
+            detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+            found.append(causes.invalid(f"{path}.values", given, detail))
+    else:
+        found.append(causes.invalid(f"{path}.operator", operator, "not a valid selector operator"))
+    return found
 
 
 class LimitRanges(Strategy):
@@ -120,4 +191,28 @@ def _limit(item: Obj, kind: str, path: str) -> list[Cause]:
             if quantity.parse(least) > quantity.parse(most):
                 detail = f"{small_text} {least} is greater than {great_text} {most}"
                 found.append(causes.invalid(f"{path}.{blamed}[{name}]", given[blamed][name], detail))
+    for name, text in (item.get("maxLimitRequestRatio") or {}).items():
+        found += _ratio(name, text, given, f"{path}.maxLimitRequestRatio[{name}]")
+    return found + _unequal(given, path)
+
+
+def _ratio(name: str, text: str, given: dict[str, Any], path: str) -> list[Cause]:
+    ratio = quantity.parse(text)
+    found = [] if ratio >= 1 else [causes.invalid(path, text, f"ratio {text} is less than 1")]
+    least, most = (quantity.parse(given[key].get(name, "0")) for key in ("min", "max"))
+    if name in given["min"] and name in given["max"] and least and ratio > most / least:
+        detail = f"ratio {text} is greater than max/min = {most / least:.6f}"
+        found.append(causes.invalid(path, text, detail))
+    return found
+
+
+def _unequal(given: dict[str, Any], path: str) -> list[Cause]:
+    """What cannot be overcommitted is asked for as it is limited."""
+    found: list[Cause] = []
+    for name in given["default"].keys() & given["defaultRequest"].keys():
+        limit, request = given["default"][name], given["defaultRequest"][name]
+        fixed = resources.is_extended(name) or name.startswith("hugepages-")
+        if fixed and quantity.parse(limit) != quantity.parse(request):
+            detail = f"default value {limit} must equal to defaultRequest value {request} in {name}"
+            found.append(causes.invalid(f"{path}.defaultRequest[{name}]", request, detail))
     return found

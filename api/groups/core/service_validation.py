@@ -193,9 +193,11 @@ def _traffic(spec: Obj) -> list[Cause]:
         detail = "may only be set for externally-accessible services"
         found.append(causes.invalid("spec.externalTrafficPolicy", policy, detail))
     health = spec.get("healthCheckNodePort")
-    if health and not (spec.get("type") == "LoadBalancer" and policy == "Local"):
+    if health and not _is_probed(spec):
         detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         found.append(causes.invalid("spec.healthCheckNodePort", health, detail))
+    elif health:
+        found += values.port(health, "spec.healthCheckNodePort")
     internal = spec.get("internalTrafficPolicy")
     found += values.optional_one_of(internal, "spec.internalTrafficPolicy", TRAFFIC)
     distribution = spec.get("trafficDistribution")
@@ -203,7 +205,26 @@ def _traffic(spec: Obj) -> list[Cause]:
 
 
 def check_update(new: Obj, old: Obj) -> list[Cause]:
-    """The primary address stays; others may come and go."""
+    """What stays: the primary address (others may come and go), and what a load balancer was made by and is
+    probed at."""
+    found = _address_update(new, old)
+    spec, former = new["spec"], old["spec"]
+    if spec.get("type") == former.get("type") == "LoadBalancer":
+        wanted = spec.get("loadBalancerClass")
+        if wanted != former.get("loadBalancerClass"):
+            found.append(causes.invalid("spec.loadBalancerClass", wanted, "may not change once set"))
+        if _is_probed(spec) and _is_probed(former):
+            port = spec.get("healthCheckNodePort")
+            if port and port != former.get("healthCheckNodePort"):
+                found.append(causes.forbidden("spec.healthCheckNodePort", "field is immutable"))
+    return found
+
+
+def _is_probed(spec: Obj) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _address_update(new: Obj, old: Obj) -> list[Cause]:
     spec, former = new["spec"], old["spec"]
     if "ExternalName" in (spec.get("type"), former.get("type")) or (
         is_headless(spec) and is_headless(former)
@@ -215,6 +236,36 @@ def check_update(new: Obj, old: Obj) -> list[Cause]:
     if before and now[0] != before[0]:
         return [causes.invalid("spec.clusterIPs[0]", now, "may not change once set")]
     return []
+
+
+def check_status(service: Obj) -> list[Cause]:
+    """Where a load balancer says it is."""
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    where = "status.loadBalancer.ingress"
+    if ingress and service["spec"].get("type") != "LoadBalancer":
+        return [causes.forbidden(where, "may only be used when `spec.type` is 'LoadBalancer'")]
+    found: list[Cause] = []
+    for index, entry in enumerate(ingress):
+        found += _ingress(entry, f"{where}[{index}]")
+    return found
+
+
+def _ingress(entry: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    ip, mode, host = entry.get("ip"), entry.get("ipMode"), entry.get("hostname")
+    if ip:
+        found += values.address(ip, f"{path}.ip")
+    if mode is None and ip:
+        found.append(causes.required(f"{path}.ipMode", "must be specified when `ip` is set"))
+    elif mode is not None and not ip:
+        found.append(causes.forbidden(f"{path}.ipMode", "may not be specified when `ip` is not set"))
+    elif mode is not None:
+        found += values.one_of(mode, f"{path}.ipMode", ("Proxy", "VIP"))
+    if host:
+        found += values.named(host, f"{path}.hostname", names.dns_subdomain)
+        if values.is_address(host):
+            found.append(causes.invalid(f"{path}.hostname", host, "must be a DNS name, not an IP address"))
+    return found
 
 
 def reachable_address(address: str, path: str) -> list[Cause]:

@@ -73,6 +73,9 @@ class Services(Strategy):
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         return service_validation.check_update(new, old) + service_validation.check(new)
 
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        return service_validation.check_status(new)
+
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec = obj["spec"]
         addresses = spec.get("clusterIPs") or ()

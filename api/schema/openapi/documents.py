@@ -8,7 +8,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -36,9 +37,16 @@ class Documents:
     a group version, and the index 40: call all of them in a thread. Thread-safe; each is built once and
     kept."""
 
-    def __init__(self, resources: Sequence[Resource] = BUILT_IN, version: str = definitions.VERSION) -> None:
+    def __init__(
+        self,
+        resources: Sequence[Resource] = BUILT_IN,
+        version: str = definitions.VERSION,
+        more: Mapping[str, Obj] = MappingProxyType({}),
+    ) -> None:
+        """`more` are definitions, by name, that are not among those of the version."""
         self._resources = resources
         self._version = version
+        self._more = more
         self._built: dict[str, Document] = {}
         self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -46,11 +54,13 @@ class Documents:
         for resource in resources:
             self._groups.setdefault(_group_path(resource), []).append(resource)
 
-    def v3_index(self) -> bytes:
-        """What /openapi/v3 answers: every group version with a URL that changes with its document."""
+    def v3_index(self, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
+        """What /openapi/v3 answers: every group version with a URL that changes with its document. `more`
+        has the hashes of documents that others serve, by path."""
+        hashes = {path: self.v3_hash(path) for path in self._groups} | dict(more)
         paths = {
-            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self.v3_hash(path)}"}
-            for path in sorted(self._groups)
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
+            for path, digest in sorted(hashes.items())
         }
         return orjson.dumps({"paths": paths})
 
@@ -88,7 +98,7 @@ class Documents:
 
     def _definitions(self) -> dict[str, Obj]:
         raw: dict[str, Obj] = orjson.loads(definitions.read(self._version))["$defs"]
-        return raw
+        return raw | dict(self._more)
 
     def _v3_body(self, path: str, raw: dict[str, Obj]) -> bytes:
         return orjson.dumps(V3(raw, self._version).document(self._groups[path]))

@@ -67,7 +67,7 @@ async def test_a_list_carries_kinds_and_a_revision_to_watch_from(client: LocalCl
 
 
 async def test_a_watch_ends_with_the_server(client: LocalClient, server: ApiServer) -> None:
-    stream = client.watch(CONFIG_MAPS, resource_version="1")
+    stream = client.watch(CONFIG_MAPS, "default", resource_version="1")
     await client.create(CONFIG_MAPS, config_map("a"), "default")
     assert (await anext(stream)).type == "ADDED"
     await server.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from podium.api.groups.core.claim_spec import check_claim
 from podium.api.groups.core.pod_validation import env
 from podium.api.types import Obj, quantity
 from podium.api.types.errors import Cause
@@ -188,7 +189,7 @@ def _csi(source: Obj, path: str) -> list[Cause]:
 def _ephemeral(source: Obj, path: str) -> list[Cause]:
     if source.get("volumeClaimTemplate") is None:
         return [causes.required(f"{path}.volumeClaimTemplate")]
-    return []
+    return check_claim(source["volumeClaimTemplate"].get("spec") or {}, f"{path}.volumeClaimTemplate.spec")
 
 
 def _image(source: Obj, path: str) -> list[Cause]:

@@ -28,6 +28,7 @@ from podium.api.types.resources import (
     STORAGE_CLASSES,
     Resource,
 )
+from tests.unit import signing
 from tests.unit.api.groups.build import container, created, pod, strategy
 from tests.unit.api.groups.test_any_object import make
 
@@ -401,8 +402,7 @@ async def test_a_plugin_can_be_left_out(world: World) -> None:
 
 
 async def test_a_signing_request_says_who_made_it(world: World) -> None:
-    spec = {"request": "eA==", "signerName": "a.io/b", "usages": ["client auth"], "username": "somebody else"}
-    obj = {"metadata": {"name": "csr"}, "spec": spec}
+    obj = signing.request("csr", signing.pem(), "a.io/b", ["client auth"], username="somebody else")
     user = User("alice", ("team",), "u-7")
     new = await world.create(CERTIFICATE_SIGNING_REQUESTS, obj, "", user=user)
     assert (new["spec"]["username"], new["spec"]["uid"], new["spec"]["groups"]) == ("alice", "u-7", ["team"])

@@ -287,7 +287,13 @@ def test_claims(obj: Obj, expected: list[str]) -> None:
     [
         (volume(), []),
         (volume(hostPath=None), ["spec: Required value: must specify a volume type"]),
-        (volume(capacity={}), ["spec.capacity: Required value"]),
+        (
+            volume(capacity={}),
+            [
+                "spec.capacity: Required value",
+                'spec.capacity: Unsupported value: {}: supported values: "storage"',
+            ],
+        ),
         (
             volume(hostPath=None, local={"path": "/d"}),
             ["spec.nodeAffinity: Required value: Local volume requires node affinity"],

@@ -159,6 +159,46 @@ FAULTS: list[tuple[Resource, Obj, list[str]]] = [
         ["spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`"],
     ),
     (
+        resources.HORIZONTAL_POD_AUTOSCALERS,
+        hpa(metrics=[{"type": "Pods"}, {"type": "Strange"}]),
+        [
+            "spec.metrics[0].pods: Required value: must populate information for the given metric source",
+            'spec.metrics[1].type: Unsupported value: "Strange": supported values: "ContainerResource", '
+            '"External", "Object", "Pods", "Resource"',
+        ],
+    ),
+    (
+        resources.HORIZONTAL_POD_AUTOSCALERS,
+        hpa(metrics=[{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}]),
+        [
+            "spec.metrics[0].resource.target.averageUtilization: Required value: must set either a target "
+            "raw value or a target utilization"
+        ],
+    ),
+    (
+        resources.HORIZONTAL_POD_AUTOSCALERS,
+        hpa(
+            behavior={
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 4000,
+                    "selectPolicy": "Some",
+                    "policies": [{"type": "Pods", "value": 0, "periodSeconds": 2000}],
+                    "tolerance": "-1",
+                }
+            }
+        ),
+        [
+            "spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: 4000: must be less than or "
+            "equal to 3600",
+            'spec.behavior.scaleUp.selectPolicy: Unsupported value: "Some": supported values: "Disabled", '
+            '"Max", "Min"',
+            "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+            "spec.behavior.scaleUp.policies[0].periodSeconds: Invalid value: 2000: must be less than or "
+            "equal to 1800",
+            'spec.behavior.scaleUp.tolerance: Invalid value: "-1": must be greater than or equal to 0',
+        ],
+    ),
+    (
         resources.ROLES,
         of(rules=[{"verbs": [], "apiGroups": [""], "resources": ["pods"]}]),
         ["rules[0].verbs: Required value: verbs must contain at least one value"],
@@ -220,7 +260,7 @@ def test_what_a_binding_binds_never_changes() -> None:
 def test_a_storage_class_never_changes() -> None:
     old = created(resources.STORAGE_CLASSES, of(provisioner="p"))
     assert update_faults(resources.STORAGE_CLASSES, old, {**old, "provisioner": "q"}) == [
-        "provisioner: Forbidden: updates to provisioner are forbidden."
+        'provisioner: Invalid value: "q": field is immutable'
     ]
 
 

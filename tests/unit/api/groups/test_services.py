@@ -151,6 +151,48 @@ def test_the_cluster_address_never_changes() -> None:
     ]
 
 
+def test_what_a_load_balancer_was_made_by_and_is_probed_at_never_changes() -> None:
+    old = stored(type="LoadBalancer", externalTrafficPolicy="Local", loadBalancerClass="a.io/x")
+    other = changed(old, loadBalancerClass="a.io/y", healthCheckNodePort=30999)
+    assert update_faults(SERVICES, old, other) == [
+        'spec.loadBalancerClass: Invalid value: "a.io/y": may not change once set',
+        "spec.healthCheckNodePort: Forbidden: field is immutable",
+    ]
+    silent = changed(old)
+    del silent["spec"]["healthCheckNodePort"]
+    assert update_faults(SERVICES, old, silent) == []
+    assert silent["spec"]["healthCheckNodePort"] == old["spec"]["healthCheckNodePort"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "fault"),
+    [
+        ("LoadBalancer", {"ip": "9.9.9.9", "ipMode": "VIP"}, []),
+        ("LoadBalancer", {"hostname": "a.example.com"}, []),
+        (
+            "NodePort",
+            {"ip": "9.9.9.9", "ipMode": "VIP"},
+            [": Forbidden: may only be used when `spec.type` is 'LoadBalancer'"],
+        ),
+        (
+            "LoadBalancer",
+            {"hostname": "a", "ipMode": "VIP"},
+            ["[0].ipMode: Forbidden: may not be specified when `ip` is not set"],
+        ),
+        (
+            "LoadBalancer",
+            {"ip": "9.9.9.9", "ipMode": "x"},
+            ['[0].ipMode: Unsupported value: "x": supported values: "Proxy", "VIP"'],
+        ),
+    ],
+)
+def test_a_load_balancers_status_is_checked(kind: str, entry: Obj, fault: list[str]) -> None:
+    obj = stored(type=kind)
+    new = {**obj, "status": {"loadBalancer": {"ingress": [entry]}}}
+    found = strategy(SERVICES).check_status(new, obj)
+    assert [str(cause) for cause in found] == [f"status.loadBalancer.ingress{text}" for text in fault]
+
+
 def test_a_change_of_type_drops_what_the_new_one_cannot_have() -> None:
     old = stored(type="NodePort")
     new = changed(copy.deepcopy(old), type="ClusterIP")

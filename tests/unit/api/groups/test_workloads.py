@@ -314,7 +314,7 @@ def test_the_template_of_a_job_never_changes() -> None:
         ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
         ("60 * * * *", "end of range (60) above maximum (59): 60"),
         ("@never", "unrecognized descriptor: @never"),
-        ("a * * * *", "failed to parse int from a"),
+        ("a * * * *", 'failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax'),
         ("*/0 * * * *", "step of range should be a positive number: */0"),
     ],
 )

@@ -59,6 +59,10 @@ class Http:
         self.base = f"https://{address[0]}:{address[1]}"
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        return self._session
+
     async def close(self) -> None:
         await self._session.close()
 

@@ -139,7 +139,7 @@ async def test_a_revision_of_the_future_is_a_timeout_that_says_why(http: Http) -
         assert reply.obj["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/apply-patch+yaml", ""])
+@pytest.mark.parametrize("kind", ["text/plain", "application/apply-patch+cbor", ""])
 async def test_a_patch_of_an_unknown_form_lists_the_known_ones(http: Http, kind: str) -> None:
     await http.made(MAPS, config_map("a"))
     reply = await http.patch(f"{MAPS}/a", {}, kind)

@@ -19,7 +19,7 @@ async def test_two_servers_in_one_process_know_nothing_of_each_other() -> None:
     await asyncio.gather(one.start(), two.start())
     try:
         await one.client.create(CONFIG_MAPS, config_map("a"), "default")
-        assert (await two.client.list(CONFIG_MAPS)).items == []
+        assert (await two.client.list(CONFIG_MAPS, "default")).items == []
         assert one.ca_file.read_bytes() != two.ca_file.read_bytes()
     finally:
         await one.close()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+
 from podium.api.server import ApiServer
 from tests.unit.api.http.harness import CORE, DEFAULT, MERGE, Http, deployment, pod
 
@@ -99,6 +101,37 @@ async def test_an_eviction_deletes_unless_a_budget_forbids(http: Http) -> None:
     assert list(status["disruptedPods"]) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "healthy", "code"),
+    [("AlwaysAllow", 0, 201), ("IfHealthyBudget", 0, 429), ("IfHealthyBudget", 1, 201)],
+)
+async def test_a_pod_that_is_not_ready_may_cost_its_budget_nothing(
+    http: Http, policy: str, healthy: int, code: int
+) -> None:
+    budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    await http.made(PODS, pod("a", "one", app="web"))
+    await http.patch(f"{PODS}/a/status", {"status": {"phase": "Running"}})
+    spec = {
+        "minAvailable": 1,
+        "selector": {"matchLabels": {"app": "web"}},
+        "unhealthyPodEvictionPolicy": policy,
+    }
+    await http.made(budgets, {"metadata": {"name": "b"}, "spec": spec})
+    status = {
+        "disruptionsAllowed": 0,
+        "observedGeneration": 1,
+        "currentHealthy": healthy,
+        "desiredHealthy": 1,
+    }
+    await http.patch(f"{budgets}/b/status", {"status": status})
+    eviction = {"metadata": {"name": "a"}, "deleteOptions": {"gracePeriodSeconds": 0}}
+    reply = await http.post(f"{PODS}/a/eviction", eviction)
+    assert reply.code == code
+    if code == 429:
+        cause = reply.obj["details"]["causes"][0]["message"]
+        assert cause == "The disruption budget b needs 1 healthy pods and has 0 currently"
+
+
 async def test_a_token_names_its_account_and_pod(http: Http) -> None:
     created = await http.made(PODS, pod("a"))
     reference = {"kind": "Pod", "apiVersion": "v1", "name": "a", "uid": created["metadata"]["uid"]}
@@ -162,3 +195,21 @@ async def test_the_first_objects_are_there(http: Http, server: ApiServer) -> Non
     assert [(entry["type"], entry["status"]) for entry in record["status"]["conditions"]] == [
         ("Ready", "True")
     ]
+
+
+async def test_a_pod_says_that_it_was_evicted(http: Http) -> None:
+    made = pod("a", "one")
+    made["metadata"]["finalizers"] = ["example.com/keep"]
+    await http.made(PODS, made)
+    eviction = {"metadata": {"name": "a"}, "deleteOptions": {"gracePeriodSeconds": 0}}
+    assert (await http.post(f"{PODS}/a/eviction", eviction)).code == 201
+    (target,) = [
+        entry
+        for entry in (await http.get(f"{PODS}/a")).obj["status"]["conditions"]
+        if entry["type"] == "DisruptionTarget"
+    ]
+    assert (target["status"], target["reason"], target["message"]) == (
+        "True",
+        "EvictionByEvictionAPI",
+        "Eviction API: evicting",
+    )

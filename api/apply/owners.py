@@ -1,0 +1,247 @@
+"""Who owns which fields: `metadata.managedFields`, read, written, and changed by updates and applies.
+
+Fields that an update changes belong to its manager alone; fields that an apply sets belong to all who apply
+the same value. Source: API reference, meta/v1 ManagedFieldsEntry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+from podium.api.apply import fields as sets
+from podium.api.apply.fields import Fields, Path
+from podium.api.apply.shapes import Shape, check_unique, fields_of
+from podium.api.apply.values import Changes, compare, merge, remove, with_structs
+from podium.api.types import Obj
+from podium.api.types.meta import timestamp
+
+APPLY, UPDATE = "Apply", "Update"
+BEFORE = "before-first-apply"
+"""The manager of everything an object had before somebody applied to it."""
+ANCIENT = "ancient-changes"
+MOST_UPDATERS = 10
+_NAMES = ("name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation")
+# What has no owner: it says which object it is, or is the server's.
+_NOBODYS = sets.tree(
+    ("f:apiVersion",),
+    ("f:kind",),
+    ("f:metadata",),
+    *(("f:metadata", f"f:{name}") for name in (*_NAMES, "managedFields", "resourceVersion")),
+)
+
+
+class Manager(NamedTuple):
+    """One entry's identity. An updater is another one for each version it writes, an applier is not."""
+
+    name: str
+    operation: str
+    subresource: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        text = json.dumps(self.name)
+        if self.subresource:
+            text += f' with subresource "{self.subresource}"'
+        return f"{text} using {self.version}" if self.operation == UPDATE else text
+
+
+class Share(NamedTuple):
+    """What one manager owns, as of the API version and the time of its last change."""
+
+    fields: Fields
+    version: str
+    time: str
+
+
+Owners: TypeAlias = dict[Manager, Share]
+
+
+class Conflicts(Exception):
+    """Fields that others own with other values, in order of their owners."""
+
+    def __init__(self, found: Iterable[tuple[Manager, Path]]) -> None:
+        self.found = sorted(found)
+        super().__init__(self.message())
+
+    def message(self) -> str:
+        if len(self.found) == 1:
+            manager, path = self.found[0]
+            return f"Apply failed with 1 conflict: conflict with {manager}: {sets.shown(path)}"
+        lines: list[str] = []
+        for manager, path in self.found:
+            head = f"conflicts with {manager}:"
+            if head not in lines:
+                lines.append(head)
+            lines.append(f"- {sets.shown(path)}")
+        return f"Apply failed with {len(self.found)} conflicts: " + "\n".join(lines)
+
+
+class Write(NamedTuple):
+    """Who writes what when. `ignored` are the roots of fields that the request cannot set: the status, or
+    through the status all else."""
+
+    manager: Manager
+    version: str
+    now: datetime
+    ignored: Fields
+
+
+def writer(
+    name: str, operation: str, version: str, subresource: str, now: datetime, ignored: Fields
+) -> Write:
+    identity = Manager(name, operation, subresource, version if operation == UPDATE else "")
+    return Write(identity, version, now, ignored)
+
+
+def decode(entries: Iterable[Mapping[str, Any]]) -> Owners:
+    """Raises ValueError for entries that are none."""
+    found: Owners = {}
+    for entry in entries:
+        operation, version = entry.get("operation"), entry.get("apiVersion", "")
+        if operation not in (APPLY, UPDATE) or entry.get("fieldsType") != "FieldsV1":
+            raise ValueError(f"unknown operation or form of fields: {entry}")
+        own = version if operation == UPDATE else ""
+        manager = Manager(entry.get("manager", ""), operation, entry.get("subresource", ""), own)
+        found[manager] = Share(dict(entry.get("fieldsV1") or {}), version, entry.get("time", ""))
+    return found
+
+
+def encode(owners: Owners) -> list[Obj]:
+    """Appliers first, then by time and name."""
+    order = sorted(owners.items(), key=lambda item: (item[0].operation, item[1].time, item[0]))
+    entries = []
+    for manager, share in order:
+        entry: Obj = {"manager": manager.name, "operation": manager.operation, "apiVersion": share.version}
+        if share.time:
+            entry["time"] = share.time
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": share.fields}
+        if manager.subresource:
+            entry["subresource"] = manager.subresource
+        entries.append(entry)
+    return entries
+
+
+def _visible(changes: Changes, ignored: Fields) -> Changes:
+    return Changes(*(sets.without_trees(part, ignored) for part in changes)) if ignored else changes
+
+
+def _keep(owners: Owners, taken: Fields, gone: Fields, but: Manager | None = None) -> Owners:
+    """What the owners have left when `taken` goes to somebody else and `gone` is no more."""
+    left: Owners = {}
+    for manager, share in owners.items():
+        if manager != but:
+            rest = sets.difference(sets.difference(share.fields, taken), gone)
+            if not rest:
+                continue
+            share = share._replace(fields=rest)
+        left[manager] = share
+    return left
+
+
+def update(shape: Shape, live: Obj, new: Obj, owners: Owners, write: Write) -> Owners:
+    """After a write that is no apply: what it changed is its manager's. Raises Undetermined."""
+    changes = _visible(compare(shape, live, new), write.ignored)
+    changed = sets.union(changes.added, changes.modified)
+    left = _keep(owners, changed, changes.removed)
+    own = sets.difference(changed, _NOBODYS)
+    if own:
+        former = left.get(write.manager)
+        whole = sets.union(former.fields, own) if former else own
+        left[write.manager] = Share(whole, write.version, timestamp(write.now))
+    return _capped(left)
+
+
+def first(shape: Shape, live: Obj, write: Write) -> Owners:
+    """The owners of an object that nobody has applied to."""
+    empty: Obj = {part: {} for part in ("metadata", "spec", "status") if part in live}
+    before = write.manager._replace(name=BEFORE, operation=UPDATE, version=write.version, subresource="")
+    return update(shape, empty, live, {}, write._replace(manager=before, ignored={}))
+
+
+def _capped(owners: Owners) -> Owners:
+    """With the oldest updaters as one, where there are too many."""
+    updaters = sorted(
+        (manager for manager in owners if manager.operation == UPDATE),
+        key=lambda manager: (owners[manager].time, manager),
+    )
+    surplus = updaters[: len(updaters) - MOST_UPDATERS + 1] if len(updaters) > MOST_UPDATERS else []
+    for manager in surplus:
+        share = owners.pop(manager)
+        bucket = Manager(ANCIENT, UPDATE, "", share.version)
+        former = owners.get(bucket)
+        owners[bucket] = share._replace(fields=sets.union(former.fields, share.fields)) if former else share
+    return owners
+
+
+def apply(
+    shape: Shape,
+    live: Obj,
+    config: Obj,
+    owners: Owners,
+    write: Write,
+    *,
+    force: bool,
+    complete: Callable[[Obj], Obj] = lambda obj: obj,
+) -> tuple[Obj, Owners]:
+    """(the object, its owners) after an apply. `complete` fills in defaults: what is owned as a whole must
+    not differ by what nobody said. Raises Conflicts, Undetermined."""
+    check_unique(shape, config)
+    merged = merge(shape, live, config)
+    wanted = sets.without_trees(fields_of(shape, config), write.ignored)
+    last = owners.get(write.manager)
+    share = Share(wanted, write.version, last.time if last else "")
+    owners = {**owners, write.manager: share}
+    if last is not None and last.fields:
+        merged = _prune(shape, merged, last.fields, owners)
+    merged = complete(merged)
+    changes = _visible(compare(shape, live, merged), write.ignored)
+    changed = sets.union(changes.added, changes.modified)
+    if not force:
+        _check(owners, changed, write.manager)
+    owners = _keep(owners, changed, changes.removed, write.manager)
+    own = sets.difference(wanted, _NOBODYS)
+    owners[write.manager] = share._replace(
+        fields=own, time=timestamp(write.now) if merged != live or not share.time else share.time
+    )
+    if not own:
+        del owners[write.manager]
+    return merged, owners
+
+
+def _check(owners: Owners, changed: Fields, applier: Manager) -> None:
+    found = [
+        (manager, path)
+        for manager, share in owners.items()
+        if manager != applier
+        for path in sets.members(sets.intersection(share.fields, changed))
+    ]
+    if found:
+        raise Conflicts(found)
+
+
+def _prune(shape: Shape, merged: Obj, last: Fields, owners: Owners) -> Obj:
+    """Without what the applier set the last time and sets no more, unless somebody else owns it."""
+    former = with_structs(shape, last)
+    present = with_structs(shape, fields_of(shape, merged))
+    owned: Fields = {}
+    for share in owners.values():
+        owned = sets.union(owned, share.fields)
+    pruned: Obj = remove(shape, merged, former)
+    kept = sets.union(with_structs(shape, fields_of(shape, pruned)), with_structs(shape, owned))
+    pruned = remove(shape, merged, sets.difference(present, kept))
+    # What the applier never set stays, even where nothing it is part of is owned any more.
+    left = with_structs(shape, fields_of(shape, pruned))
+    result: Obj = remove(shape, merged, sets.intersection(sets.difference(present, left), former))
+    return result
+
+
+def allowed(shape: Shape, live: Obj, last_applied: Obj) -> Fields:
+    """The fields that a client set by its own kind of apply, and that nobody has changed since."""
+    changes = compare(shape, last_applied, live)
+    found = fields_of(shape, last_applied)
+    for part in changes:
+        found = sets.difference(found, part)
+    return found

@@ -1,0 +1,67 @@
+"""The owners of fields, kept up to date by all writes that are no apply.
+
+They are recorded from the first apply on: an object that nobody applies to costs nothing. What it had before
+then belongs to the manager `before-first-apply`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from podium.api.apply import fields as sets
+from podium.api.apply import owners as owning
+from podium.api.apply.fields import Fields
+from podium.api.apply.owners import Write
+from podium.api.apply.shapes import Shapes, Undetermined
+from podium.api.ask import Ask
+from podium.api.types import Obj
+
+SHAPES = Shapes()
+_RESET: list[Obj] = [{}]
+_STATUS, _SPEC = sets.tree(("f:status",)), sets.tree(("f:spec",))
+
+
+def ignored(ask: Ask) -> Fields:
+    """What the request cannot set."""
+    if not ask.kind.strategy.has_status or ask.subresource not in ("", "status"):
+        return {}
+    return _SPEC if ask.subresource == "status" else _STATUS
+
+
+def write_of(ask: Ask, operation: str, now: datetime) -> Write:
+    version = ask.kind.resource.api_version
+    return owning.writer(ask.manager, operation, version, ask.subresource, now, ignored(ask))
+
+
+def bare(obj: Obj) -> Obj:
+    """The object without its owners."""
+    meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    return {**obj, "metadata": meta}
+
+
+def track(ask: Ask, new: Obj, old: Obj, now: datetime) -> None:
+    """Records in `new` whose what the write changed is; nothing while the object has no owners. A client may
+    write the list of owners itself, and drop it with a list of one empty entry."""
+    meta = new["metadata"]
+    given, present = meta.pop("managedFields", None), old["metadata"].get("managedFields")
+    if given == _RESET or not (given or present):
+        return
+    if ask.kind.conversion:
+        # The owners are those of fields in the version that is stored.
+        if present:
+            meta["managedFields"] = present
+        return
+    try:
+        owners = owning.decode(given or present)
+    except ValueError:
+        owners = owning.decode(present or ())
+    shape = SHAPES.of(ask.kind.schema.type)
+    try:
+        owners = owning.update(shape, bare(old), new, owners, write_of(ask, owning.UPDATE, now))
+    except Undetermined:
+        # A list whose items cannot be told apart: whose they are now, nobody can say.
+        if present:
+            meta["managedFields"] = present
+        return
+    if owners:
+        meta["managedFields"] = owning.encode(owners)
