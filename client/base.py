@@ -27,6 +27,10 @@ class Client(Protocol):
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj: ...
 
+    async def read(self, path: str) -> Obj:
+        """GET of a path as it stands, query included: scales, discovery, the APIs of aggregated servers."""
+        ...
+
     async def list(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> ObjList: ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
-from podium.api.types.resources import EVENTS
+from podium.api.types.resources import EVENTS, EVENTS_V1
 from podium.client.base import Client
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,16 @@ NAME_LIMIT = 253
 
 
 class Pending(NamedTuple):
-    """One thing that happened, `stamp` seconds since the epoch."""
+    """One thing that happened, `stamp` seconds since the epoch. With an `action` (what was done about it) it
+    is told through events.k8s.io."""
 
     reference: Obj
     type: str
     reason: str
     message: str
     stamp: float
+    action: str = ""
+    related: Obj | None = None
 
 
 @dataclass(slots=True)
@@ -166,10 +170,16 @@ class EventRecorder:
         self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUE_LENGTH)
         self._task: asyncio.Task[None] | None = None
 
-    def event(self, obj: Obj, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
+    def event(
+        self, obj: Obj, type_: str, reason: str, message: str, *, field_path: str = "", action: str = "",
+        related: Obj | None = None,
+    ) -> None:  # fmt: skip
         """Notes that `reason` (CamelCase) happened to `obj` (an object or an ObjectReference). `type_` is
-        Normal or Warning; `field_path` narrows it down, e.g. to `spec.containers{web}`."""
-        pending = Pending(reference_to(obj, field_path), type_, reason, message[:1024], time.time())
+        Normal or Warning; `field_path` narrows it down, e.g. to `spec.containers{web}`. With `action` it is
+        an event of events.k8s.io, which may be about a second, `related`, object too."""
+        also = reference_to(related) if related is not None else None
+        reference = reference_to(obj, field_path)
+        pending = Pending(reference, type_, reason, message[:1024], time.time(), action, also)
         admitted = self._correlator.admit(pending)
         if admitted is None:
             return
@@ -217,12 +227,19 @@ class EventRecorder:
             else:
                 self._correlator.recorded(key, seen._replace(times=seen.times + 1))
                 return
-        event = new_event(pending, self._component, self._host)
-        made = await self._client.create(EVENTS, event)
+        if pending.action:
+            event = new_style_event(pending, self._component, self._host or socket.gethostname())
+            made = await self._client.create(EVENTS_V1, event)
+        else:
+            made = await self._client.create(EVENTS, new_event(pending, self._component, self._host))
         meta = made["metadata"]
         self._correlator.recorded(key, _Seen(meta["namespace"], meta["name"], 1))
 
     async def _count(self, pending: Pending, seen: _Seen) -> None:
+        if pending.action:
+            series = {"count": seen.times + 1, "lastObservedTime": precise_timestamp_of(pending.stamp)}
+            await self._client.patch(EVENTS_V1, seen.name, {"series": series}, seen.namespace)
+            return
         patch = {
             "count": seen.times + 1,
             "lastTimestamp": timestamp_of(pending.stamp),
@@ -235,17 +252,47 @@ def timestamp_of(stamp: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp))
 
 
-def new_event(pending: Pending, component: str, host: str) -> Obj:
-    """The core/v1 Event; its name is unique by the nanosecond it was recorded at. Cluster-scoped objects'
-    events are kept in namespace default."""
+def precise_timestamp_of(stamp: float) -> str:
+    micros = int(stamp % 1 * 1e6)
+    return time.strftime(f"%Y-%m-%dT%H:%M:%S.{micros:06}Z", time.gmtime(stamp))
+
+
+def _meta(reference: Obj) -> Obj:
+    """The metadata of an event about `reference`. The name is unique by the nanosecond it was recorded at;
+    cluster-scoped objects' events are kept in namespace default."""
     unique = f".{time.time_ns():x}"
-    name = pending.reference.get("name", "")[: NAME_LIMIT - len(unique)] + unique
+    name = reference.get("name", "")[: NAME_LIMIT - len(unique)] + unique
+    return {"name": name, "namespace": reference.get("namespace") or "default"}
+
+
+def new_style_event(pending: Pending, component: str, host: str) -> Obj:
+    """The events.k8s.io/v1 Event."""
+    event: Obj = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": _meta(pending.reference),
+        "eventTime": precise_timestamp_of(pending.stamp),
+        "reportingController": component,
+        "reportingInstance": f"{component}-{host}"[:128],
+        "action": pending.action,
+        "reason": pending.reason,
+        "regarding": pending.reference,
+        "note": pending.message,
+        "type": pending.type,
+    }
+    if pending.related is not None:
+        event["related"] = pending.related
+    return event
+
+
+def new_event(pending: Pending, component: str, host: str) -> Obj:
+    """The core/v1 Event."""
     stamp = timestamp_of(pending.stamp)
     source = {"component": component, "host": host} if host else {"component": component}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": pending.reference.get("namespace") or "default"},
+        "metadata": _meta(pending.reference),
         "involvedObject": pending.reference,
         "type": pending.type,
         "reason": pending.reason,

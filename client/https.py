@@ -92,6 +92,12 @@ class HttpsClient:
             )
         return self._session
 
+    async def renew(self, connection: Connection) -> None:
+        """Goes on as `connection` says, with another certificate for instance. Requests that are under way
+        end with ConnectionError; watches are begun again by whoever keeps them."""
+        self.connection = connection
+        await self.close()
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -155,6 +161,10 @@ class HttpsClient:
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
         return await self._object("GET", resource.path(namespace, name))
+
+    async def read(self, path: str) -> Obj:
+        found: Obj = orjson.loads(await self.raw("GET", path))
+        return found
 
     async def list(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

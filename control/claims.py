@@ -38,10 +38,13 @@ def decide(
 
 
 class Claimer:
-    """Carries the decisions out for owners of one resource and objects of another."""
+    """Carries the decisions out for owners of one resource and objects of another. Objects get `finalizer`,
+    if there is one, with their owner, and lose it with it."""
 
-    def __init__(self, client: Client, owners: Resource, owned: Resource) -> None:
+    def __init__(self, client: Client, owners: Resource, owned: Resource, finalizer: str = "") -> None:
         self._client, self._owners, self._owned = client, owners, owned
+        self._added: Obj = {"finalizers": [finalizer]} if finalizer else {}
+        self._taken: Obj = {"$deleteFromPrimitiveList/finalizers": [finalizer]} if finalizer else {}
 
     async def claim(self, owner: Obj, selector: Selector, candidates: Iterable[Obj]) -> list[Obj]:
         """The objects that `owner` controls after adopting and releasing. Raises StatusError when one of
@@ -61,14 +64,14 @@ class Claimer:
             raise conflict(self._owners.plural, name, "it is gone or being deleted, and adopts nothing")
 
     async def _adopt(self, owner: Obj, obj: Obj) -> Obj | None:
-        return await self._patch(obj, [controller_reference(owner)])
+        return await self._patch(obj, [controller_reference(owner)], self._added)
 
     async def _release(self, owner: Obj, obj: Obj) -> None:
-        await self._patch(obj, [{"$patch": "delete", "uid": owner["metadata"]["uid"]}])
+        await self._patch(obj, [{"$patch": "delete", "uid": owner["metadata"]["uid"]}], self._taken)
 
-    async def _patch(self, obj: Obj, references: Sequence[Obj]) -> Obj | None:
+    async def _patch(self, obj: Obj, references: Sequence[Obj], more: Obj) -> Obj | None:
         meta = obj["metadata"]
-        patch = {"metadata": {"ownerReferences": list(references), "uid": meta["uid"]}}
+        patch = {"metadata": {"ownerReferences": list(references), "uid": meta["uid"], **more}}
         try:
             return await self._client.patch(
                 self._owned, meta["name"], patch, meta.get("namespace", ""), kind="strategic"

@@ -46,6 +46,16 @@ class Context:
     clock: Clock | None = None
     now: Callable[[], datetime] = utc_now
     recorders: dict[str, EventRecorder] = field(default_factory=dict)
+    _clock_listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_clock_set(self, listener: Callable[[], None]) -> None:
+        """`listener` is called when the time of day has jumped: timers set before mean another time now."""
+        self._clock_listeners.append(listener)
+
+    def clock_set(self) -> None:
+        """The time of day has jumped."""
+        for listener in self._clock_listeners:
+            listener()
 
     def recorder(self, component: str) -> EventRecorder:
         """The event recorder of one component, made once."""

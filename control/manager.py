@@ -10,28 +10,48 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from podium.api.types.resources import NODES, PODS
 from podium.client.base import Client
 from podium.client.clock import Clock, sleep
 from podium.client.factory import InformerFactory
 from podium.client.leader import LeaderElector, LostLease, Timing
 from podium.client.workqueue import backoff
+from podium.control.addresses import AddressRecords
+from podium.control.autoscaling.controller import AutoscalingConfig, HorizontalAutoscaler
+from podium.control.balancers.controller import LoadBalancers
+from podium.control.certificates import (
+    CertificateApprover,
+    CertificateCleaner,
+    CertificateSigner,
+    TokenCleaner,
+)
+from podium.control.certificates.signing import Authority
+from podium.control.clockset import ClockWatch
+from podium.control.clusterroles import ClusterRoleAggregation
 from podium.control.controller import Context
+from podium.control.cronjobs.controller import CronJobController
+from podium.control.daemons.controller import DaemonSetController
 from podium.control.deployments.controller import DeploymentController
 from podium.control.disruptions.controller import DisruptionController
+from podium.control.disruptions.stale import StaleDisruptions
 from podium.control.endpoints.endpoints_controller import EndpointsController
 from podium.control.endpoints.mirror_controller import EndpointSliceMirroring
 from podium.control.endpoints.slice_controller import EndpointSliceController
 from podium.control.garbage.controller import GarbageCollector
+from podium.control.jobs.controller import JobController
+from podium.control.jobs.expiry import JobExpiry
+from podium.control.jobs.orphans import OrphanedJobPods
 from podium.control.metadata import MetadataWatch
 from podium.control.namespaces import NamespaceController
-from podium.control.nodes import NodeIpam, NodeLifecycle, TaintEviction
+from podium.control.nodes import NodeIpam, NodeLifecycle, Patience, TaintEviction
+from podium.control.nodescaling import NodeAutoscaler, NodeScalingConfig
 from podium.control.podgc import PodCollector
 from podium.control.quotas import QuotaController
 from podium.control.replicas.controller import REPLICATION_CONTROLLER, ReplicaController
 from podium.control.rootca import RootCaPublisher
-from podium.control.scheduler import Scheduler
+from podium.control.scheduler import Scheduler, SchedulerConfig
 from podium.control.serviceaccounts import ServiceAccountController
+from podium.control.statefulsets.controller import StatefulSetController
+from podium.control.volumes import storage_controllers
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +69,20 @@ class Loop(Protocol):
 @dataclass(frozen=True)
 class ManagerConfig:
     """`cluster_cidr` is what nodes get their pod ranges from ("" gives none), `root_ca` the cluster CA in
-    PEM.
+    PEM, `patience` how long nodes may be silent.
 
     With `leader_elect` the controllers run only while this process, under `identity`, holds the lease."""
 
     cluster_cidr: str = ""
     root_ca: str = ""
+    ca_key: str = ""
+    patience: Patience = field(default_factory=Patience)
     leader_elect: bool = False
     identity: str = ""
     lease: Timing = field(default_factory=Timing)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    autoscaling: AutoscalingConfig = field(default_factory=AutoscalingConfig)
+    node_scaling: NodeScalingConfig | None = None
 
 
 class ControllerManager:
@@ -108,31 +133,52 @@ class ControllerManager:
             DeploymentController(context),
             ReplicaController(context),
             ReplicaController(context, REPLICATION_CONTROLLER),
+            StatefulSetController(context),
+            DaemonSetController(context),
+            JobController(context),
+            OrphanedJobPods(context),
+            JobExpiry(context),
+            CronJobController(context),
             DisruptionController(context),
+            StaleDisruptions(context),
+            ClusterRoleAggregation(context),
             EndpointSliceController(context),
             EndpointSliceMirroring(context),
             EndpointsController(context),
+            LoadBalancers(context),
+            AddressRecords(context),
             ServiceAccountController(context),
             NamespaceController(context, metadata),
             GarbageCollector(context, metadata),
             QuotaController(context, metadata),
             PodCollector(context),
-            NodeLifecycle(context),
+            CertificateApprover(context),
+            CertificateCleaner(context),
+            TokenCleaner(context),
+            HorizontalAutoscaler(context, self._config.autoscaling),
+            NodeLifecycle(context, self._config.patience),
             TaintEviction(context),
+            *storage_controllers(context),
         ]
+        if self._config.ca_key:
+            authority = Authority.from_pem(self._config.root_ca, self._config.ca_key)
+            controllers.append(CertificateSigner(context, authority))
         if self._config.root_ca:
             controllers.append(RootCaPublisher(context, self._config.root_ca))
         if self._config.cluster_cidr:
             controllers.append(NodeIpam(context, self._config.cluster_cidr))
         scheduler = Scheduler(
             self._client,
-            context.informers.informer(PODS),
-            context.informers.informer(NODES),
-            context.recorder("default-scheduler"),
+            context.informers,
+            context.recorder,
+            config=self._config.scheduler,
             clock=self._clock,
         )
         loops: dict[str, Loop] = {controller.name: controller for controller in controllers}
-        return loops | {"metadata": metadata, "scheduler": scheduler}
+        if self._config.node_scaling is not None:
+            autoscaler = NodeAutoscaler(context, self._config.node_scaling)
+            loops[autoscaler.name] = autoscaler
+        return loops | {"metadata": metadata, "scheduler": scheduler, "clock": ClockWatch(context.clock_set)}
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], clock: Clock | None = None) -> None:

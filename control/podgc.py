@@ -1,7 +1,8 @@
 """Removes pods that nobody else ever will: those of nodes that are gone, those that were deleted before any
-node had them, and the oldest finished ones when there are too many.
+node had them or while theirs is out of service, and the oldest finished ones when there are too many.
 
-Source: kubernetes.io "Pod Lifecycle", section "Garbage collection of Pods".
+Source: kubernetes.io "Pod Lifecycle", section "Garbage collection of Pods"; "Node Shutdowns", section
+"Non-graceful node shutdown handling".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
-from podium.api.types.meta import deleting, key_of, split_key
+from podium.api.types.meta import condition_is_true, deleting, key_of, split_key
 from podium.api.types.resources import NODES, PODS
 from podium.control import conditions
 from podium.control.controller import Context, Controller
@@ -23,12 +24,13 @@ QUARANTINE = 40.0  # seconds that a node must be gone before its pods are: it ma
 FINISHED_LIMIT = 12_500
 FINISHED_CHECK = 20.0  # seconds that pods which finish are gathered
 FINISHED = "finished"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _NODE, _POD = "node/", "pod/"
 
 
 class PodCollector(Controller):
-    """Keys are `node/NAME` for a node that may be gone, `pod/NAMESPACE/NAME` for a pod no node has, and
-    FINISHED."""
+    """Keys are `node/NAME` for a node that may be gone, `pod/NAMESPACE/NAME` for a deleted pod that no node
+    may be there to let go of, and FINISHED."""
 
     name = "pod-garbage-collector"
     workers = 1
@@ -42,6 +44,10 @@ class PodCollector(Controller):
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None and old is not None:
             self.queue.add_after(_NODE + old["metadata"]["name"], QUARANTINE)
+        elif new is not None and is_lost(new):
+            for pod in self.pods.by_index(BY_NODE, new["metadata"]["name"]):
+                if deleting(pod):
+                    self.queue.add(_POD + key_of(pod))
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         if new is None:
@@ -51,7 +57,7 @@ class PodCollector(Controller):
             self.queue.add_after(_NODE + node, QUARANTINE)
         if is_finished(new):
             self.queue.add_after(FINISHED, FINISHED_CHECK)
-        if deleting(new) and not node:
+        if deleting(new) and (not node or is_lost(self.nodes.get(node))):
             yield _POD + key_of(new)
 
     async def reconcile(self, key: str) -> None:
@@ -62,12 +68,18 @@ class PodCollector(Controller):
         else:
             namespace, name = split_key(key.removeprefix(_POD))
             pod = self.pods.get(name, namespace)
-            if pod is not None and deleting(pod) and not pod["spec"].get("nodeName"):
-                await self._delete(pod)
+            if pod is not None and deleting(pod):
+                await self._collect_deleted(pod)
+
+    async def _collect_deleted(self, pod: Obj) -> None:
+        node = pod["spec"].get("nodeName")
+        if not node or is_lost(self.nodes.get(node)):
+            await self._fail(pod)
+            await self._delete(pod)
 
     async def _collect_finished(self) -> None:
         finished = [pod for pod in self.pods.list() if is_finished(pod) and not deleting(pod)]
-        finished.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
+        finished.sort(key=_evicted_then_oldest)
         for pod in finished[: max(0, len(finished) - FINISHED_LIMIT)]:
             await self._delete(pod)
 
@@ -77,8 +89,7 @@ class PodCollector(Controller):
             return
         log.info("node %s is gone, and its %d pods with it", node, len(pods))
         for pod in pods:
-            if not is_finished(pod):
-                await self._fail(pod)
+            await self._fail(pod, "PodGC: node no longer exists")
             await self._delete(pod)
 
     async def _exists(self, node: str) -> bool:
@@ -90,17 +101,17 @@ class PodCollector(Controller):
             return False
         return True
 
-    async def _fail(self, pod: Obj) -> None:
-        """Says why the pod is no more, for whoever counts it (a Job) to see before it has gone."""
-        message = "PodGC: node no longer exists"
-        status = pod.get("status") or {}
-        now = self.context.now()
-        target = conditions.make("DisruptionTarget", "True", "DeletionByPodGC", message, now)
-        entries = conditions.put(status.get("conditions") or (), target)
-        patch = {
-            "metadata": {"uid": pod["metadata"]["uid"]},
-            "status": {"phase": "Failed", "conditions": entries},
-        }
+    async def _fail(self, pod: Obj, why: str = "") -> None:
+        """Ends the pod, for whoever counts it (a Job) to see before it has gone; with a condition where
+        there is something to say."""
+        if is_finished(pod):
+            return
+        status: Obj = {"phase": "Failed"}
+        if why:
+            target = conditions.make("DisruptionTarget", "True", "DeletionByPodGC", why, self.context.now())
+            present = (pod.get("status") or {}).get("conditions") or ()
+            status["conditions"] = conditions.put(present, target)
+        patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
         meta = pod["metadata"]
         try:
             await self.client.patch(PODS, meta["name"], patch, meta["namespace"], subresource="status")
@@ -115,3 +126,17 @@ class PodCollector(Controller):
         except StatusError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def is_lost(node: Obj | None) -> bool:
+    """Whether somebody said that the node is out of service, and it is indeed not ready: nothing runs there
+    any more."""
+    if node is None or condition_is_true(node, "Ready"):
+        return False
+    return any(entry["key"] == OUT_OF_SERVICE for entry in (node.get("spec") or {}).get("taints") or ())
+
+
+def _evicted_then_oldest(pod: Obj) -> tuple[bool, str, str]:
+    evicted = (pod.get("status") or {}).get("reason") == "Evicted"
+    meta = pod["metadata"]
+    return not evicted, meta.get("creationTimestamp", ""), meta["name"]

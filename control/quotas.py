@@ -6,8 +6,10 @@ it. Namespaces without a quota cost nothing but a look at an index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
+from typing import TypeAlias
 
 from podium.api.types import Obj, quantity
 from podium.api.types.meta import deleting, namespace_of
@@ -19,32 +21,59 @@ from podium.api.types.resources import (
     SERVICES,
     Resource,
 )
-from podium.api.types.usage import counted_by, shown, usage, usage_of
+from podium.api.types.scopes import in_scope
+from podium.api.types.usage import Usage, add, counted_by, like, usage_of
 from podium.control.controller import Context, Controller
 from podium.control.metadata import MetadataWatch, Record
 
 GATHER = 0.1  # seconds that changes of a namespace are gathered
 RESYNC = 300.0  # seconds after which usage is reckoned again, should an event have been missed
-_BINARY = 1024
 
 
-def status_of(quota: Obj, objects: Mapping[tuple[str, str], tuple[Resource, Sequence[Obj]]]) -> Obj:
+FOLLOWED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)  # what may come to use more or less while it lives
+Reckon: TypeAlias = Callable[[Resource, Obj, datetime], Usage]
+
+
+class Reckoned:
+    """What each object of a followed kind uses, kept for as long as the object stays as it is; of what is
+    being deleted the time decides too, so that it is reckoned anew."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, Usage]] = {}
+
+    def of(self, resource: Resource, obj: Obj, now: datetime) -> Usage:
+        meta = obj["metadata"]
+        uid, version = meta.get("uid", ""), meta.get("resourceVersion", "")
+        known = self._known.get(uid)
+        if known is not None and known[0] == version:
+            return known[1]
+        found = usage_of(resource, obj, now)
+        if resource in FOLLOWED and not deleting(obj):
+            self._known[uid] = version, found
+        return found
+
+    def forget(self, obj: Obj) -> None:
+        self._known.pop(obj["metadata"]["uid"], None)
+
+
+def status_of(
+    quota: Obj,
+    objects: Mapping[tuple[str, str], tuple[Resource, Sequence[Obj]]],
+    now: datetime,
+    reckon: Reckon = usage_of,
+) -> Obj:
     """The quota's status; `objects` are those of its namespace by (plural, group)."""
     spec = quota.get("spec") or {}
     hard: dict[str, str] = spec.get("hard") or {}
     total: dict[str, Decimal] = {}
     for about in {counted_by(name) for name in hard} & objects.keys():
         resource, items = objects[about]
-        total |= usage(items, resource, spec)
+        for obj in items:
+            if in_scope(resource, obj, spec):
+                uses = reckon(resource, obj, now)
+                add(total, {name: uses[name] for name in hard.keys() & uses.keys()})
     used = {name: like(total.get(name, Decimal(0)), hard[name]) for name in hard}
     return {"hard": dict(hard), "used": used} if hard else {}
-
-
-def like(amount: Decimal, other: str) -> str:
-    """A quantity as text, in the family of units of `other`."""
-    if other.endswith("i") and amount and amount % _BINARY == 0:
-        return f"{int(amount) // _BINARY}Ki"
-    return shown(amount)
 
 
 def same_status(status: Obj, other: Obj) -> bool:
@@ -56,6 +85,12 @@ def _amounts(status: Obj, key: str) -> dict[str, Decimal]:
     return {name: quantity.parse(text) for name, text in (status.get(key) or {}).items()}
 
 
+def moved(resource: Resource, old: Obj, new: Obj, quota: Obj) -> bool:
+    """Whether an object came into a quota's scope, or left it."""
+    spec = quota.get("spec") or {}
+    return in_scope(resource, old, spec) != in_scope(resource, new, spec)
+
+
 class QuotaController(Controller):
     """Keys are namespaces."""
 
@@ -65,8 +100,9 @@ class QuotaController(Controller):
     def __init__(self, context: Context, metadata: MetadataWatch) -> None:
         super().__init__(context)
         self.metadata = metadata
+        self._reckoned = Reckoned()
         self.quotas = self.watch(RESOURCE_QUOTAS, self._quota_changed)
-        for resource in (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS):
+        for resource in FOLLOWED:
             self._follow(resource)
         metadata.add_listener(self._counted)
 
@@ -79,9 +115,16 @@ class QuotaController(Controller):
         """Objects of `resource` may come to use more or less while they live."""
 
         def changed(old: Obj | None, new: Obj | None) -> None:
-            if old is None or new is None or not self.quotas.list(namespace_of(new)):
+            if new is None and old is not None:
+                self._reckoned.forget(old)
+            if old is None or new is None:
                 return
-            if usage_of(resource, old) != usage_of(resource, new):
+            quotas = self.quotas.list(namespace_of(new))
+            now = self.context.now()
+            if quotas and (
+                self._reckoned.of(resource, old, now) != self._reckoned.of(resource, new, now)
+                or any(moved(resource, old, new, quota) for quota in quotas)
+            ):
                 self.queue.add_after(namespace_of(new), GATHER)
 
         self.watch(resource).add_handler(changed)
@@ -99,7 +142,7 @@ class QuotaController(Controller):
             return
         objects = await self._objects(key, quotas)
         for quota in quotas:
-            status = status_of(quota, objects)
+            status = status_of(quota, objects, self.context.now(), self._reckoned.of)
             if not same_status(status, quota.get("status") or {}):
                 await self.client.update(RESOURCE_QUOTAS, {**quota, "status": status}, subresource="status")
         self.queue.add_after(key, RESYNC)

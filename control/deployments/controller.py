@@ -20,6 +20,7 @@ from podium.control.controller import Context, Controller, namespace_ends, own_k
 from podium.control.deployments import revisions, rollout, status
 from podium.control.deployments.rollout import Resize, size_of
 from podium.control.pods import BY_CONTROLLER, by_controller, controlled, is_finished
+from podium.control.templates import same_template
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class _Round:
             owner = controller_of(found)
             template = self.deployment["spec"]["template"]
             ours = owner is not None and owner["uid"] == self.deployment["metadata"]["uid"]
-            if ours and revisions.same_template(found["spec"]["template"], template):
+            if ours and same_template(found["spec"]["template"], template):
                 return found
             count = (self.draft.get("status") or {}).get("collisionCount", 0) + 1
             self._set_status({**(self.draft.get("status") or {}), "collisionCount": count})

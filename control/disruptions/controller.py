@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
-from podium.api.types.meta import controller_of, deleting, key_of, namespace_of, split_key
+from podium.api.types.meta import deleting, key_of, name_of, namespace_of, split_key
 from podium.api.types.resources import (
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
@@ -17,7 +18,16 @@ from podium.api.types.resources import (
 )
 from podium.api.types.selectors import from_label_selector
 from podium.control.controller import Context, Controller, own_key
-from podium.control.disruptions.budgets import Unknown, failed, next_expiry, status
+from podium.control.disruptions.budgets import (
+    Unknown,
+    asks_workloads,
+    failed,
+    next_expiry,
+    overdue,
+    status,
+    unmanaged,
+)
+from podium.control.disruptions.scales import Scales
 
 BATCH = 0.05  # seconds that changes of pods are gathered
 
@@ -32,11 +42,22 @@ class DisruptionController(Controller):
         self.pods = self.watch(PODS)
         self.pods.add_handler(self._pod_changed)
         scaling = (DEPLOYMENTS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS)
-        self.scaled = {resource.kind: self.watch(resource, self._scaled) for resource in scaling}
+        self.scales = Scales(
+            context.client,
+            {(entry.api_version, entry.kind): self.watch(entry, self._scaled) for entry in scaling},
+        )
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         for key in self._covering(old, new):
             self.queue.add_after(key, BATCH)
+        covering = self._covering(new) if old is None and new is not None and not deleting(new) else set()
+        if new is not None and len(covering) > 1:
+            name = split_key(min(covering))[1]
+            message = (
+                f'Pod "{namespace_of(new)}"/"{name_of(new)}" matches multiple PodDisruptionBudgets.  '
+                f'Chose "{name}" arbitrarily.'
+            )
+            self.recorder.event(new, "Warning", "MultiplePodDisruptionBudgets", message)
 
     def _covering(self, *pods: Obj | None) -> set[str]:
         """The budgets that select one of the pods."""
@@ -62,34 +83,36 @@ class DisruptionController(Controller):
         now = self.context.now()
         selector = from_label_selector(budget["spec"].get("selector"))
         pods = [pod for pod in self.pods.list(namespace) if selector.matches(pod["metadata"].get("labels"))]
-        if not pods:
-            self.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
+        self._tell(budget, pods, now)
         try:
-            wanted = status(budget, pods, self._scale, now)
-        except Unknown as error:
-            message = f"Failed to calculate the number of expected pods: {error}"
+            workloads = await self.scales.of(pods) if asks_workloads(budget["spec"]) else {}
+            wanted = status(budget, pods, workloads, now)
+        except (Unknown, StatusError) as error:
+            why = error.message if isinstance(error, StatusError) else str(error)
+            message = f"Failed to calculate the number of expected pods: {why}"
             self.recorder.event(budget, "Warning", "CalculateExpectedPodCountFailed", message)
-            wanted = failed(budget, str(error), now)
+            wanted = failed(budget, why, now)
         if wanted != (budget.get("status") or {}):
             await self._write(budget, wanted)
         if (wait := next_expiry(wanted, now)) is not None:
             self.queue.add_after(key, wait)
 
-    def _scale(self, pod: Obj, owner: Obj) -> int | None:
-        """What the pod's workload wants; a ReplicaSet's Deployment speaks for it, since in a rollout the
-        sets change all the time."""
-        found = self._workload(namespace_of(pod), owner)
-        if found is None:
-            return None
-        above = controller_of(found)
-        if above is not None and (parent := self._workload(namespace_of(pod), above)) is not None:
-            found = parent
-        return int(found["spec"].get("replicas", 1))
-
-    def _workload(self, namespace: str, owner: Obj) -> Obj | None:
-        informer = self.scaled.get(owner["kind"])
-        found = informer.get(owner["name"], namespace) if informer else None
-        return found if found is not None and found["metadata"]["uid"] == owner["uid"] else None
+    def _tell(self, budget: Obj, pods: Sequence[Obj], now: datetime) -> None:
+        if not pods:
+            self.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
+        if unmanaged(budget["spec"], pods):
+            selector = _shown(budget["spec"].get("selector") or {})
+            message = (
+                f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be "
+                "unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may "
+                'result in undefined behavior. To account for these pods please set ".spec.minAvailable" '
+                "field of the PDB to an integer value."
+            )
+            self.recorder.event(budget, "Warning", "UnmanagedPods", message)
+        for pod in overdue(budget, pods, now):
+            place = namespace_of(budget)
+            message = f"Pod was expected by PDB {place}/{name_of(budget)} to be deleted but it wasn't"
+            self.recorder.event(pod, "Warning", "NotDeleted", message)
 
     async def _write(self, budget: Obj, wanted: Obj) -> None:
         try:
@@ -99,3 +122,13 @@ class DisruptionController(Controller):
         except StatusError as error:
             if error.code != 404:
                 raise
+
+
+def _shown(selector: Obj) -> str:
+    """As events show a label selector."""
+    labels = " ".join(f"{key}:{value}" for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = " ".join(
+        f"{{{entry['key']} {entry['operator']} [{' '.join(entry.get('values') or ())}]}}"
+        for entry in selector.get("matchExpressions") or ()
+    )
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[{expressions}],}}"

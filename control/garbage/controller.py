@@ -119,6 +119,8 @@ class GarbageCollector(Controller):
                 f"ownerRef {owner.api_version}/{owner.kind} {owner.name} cannot be resolved for {record!r}"
             )
             log.info(message)
+            if known is not None:
+                self._warn_of_namespace(record, owner)
             return verdict.solid
         try:
             found = await self.client.get(

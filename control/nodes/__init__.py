@@ -5,6 +5,6 @@ tolerate (`eviction`).
 
 from podium.control.nodes.eviction import TaintEviction
 from podium.control.nodes.ipam import NodeIpam
-from podium.control.nodes.lifecycle import NodeLifecycle
+from podium.control.nodes.lifecycle import NodeLifecycle, Patience
 
-__all__ = ["NodeIpam", "NodeLifecycle", "TaintEviction"]
+__all__ = ["NodeIpam", "NodeLifecycle", "Patience", "TaintEviction"]

@@ -55,6 +55,7 @@ class TaintEviction(Controller):
         self.recorder = context.recorder(self.name)
         # Since when each pod has been known to stand on a tainted node.
         self._since: dict[str, datetime] = {}
+        self._due: set[str] = set()
         self.nodes = self.watch(NODES, self._node_changed)
         self.pods = self.watch(PODS, self._pod_changed, {BY_NODE: by_node})
 
@@ -67,6 +68,7 @@ class TaintEviction(Controller):
         if new is None:
             if old is not None:
                 self._since.pop(old["metadata"]["uid"], None)
+                self._due.discard(old["metadata"]["uid"])
             return ()
         name = new["spec"].get("nodeName")
         if not name or (old is not None and old["spec"] == new["spec"]):
@@ -80,12 +82,14 @@ class TaintEviction(Controller):
             return
         uid, now = pod["metadata"]["uid"], self.context.now()
         evicting = evicting_taints(self.nodes.get(pod["spec"].get("nodeName", "")))
-        if not evicting:
-            self._since.pop(uid, None)
-            return
-        due = deadline(pod, evicting, self._since.setdefault(uid, now))
+        due = deadline(pod, evicting, self._since.setdefault(uid, now)) if evicting else None
         if due is None:
+            if self._since.pop(uid, None) and uid in self._due:
+                message = f"Cancelling deletion of Pod {key}"
+                self.recorder.event(pod, "Normal", "TaintManagerEviction", message)
+            self._due.discard(uid)
             return
+        self._due.add(uid)
         if due > now:
             self.queue.add_after(key, (due - now).total_seconds())
             return

@@ -37,6 +37,24 @@ def conditions_of(node: Obj) -> dict[str, Obj]:
     return {entry["type"]: entry for entry in (node.get("status") or {}).get("conditions") or ()}
 
 
+# Labels that older clients know by another name.
+_TWINS = {"kubernetes.io/os": "beta.kubernetes.io/os", "kubernetes.io/arch": "beta.kubernetes.io/arch"}
+
+
+def twin_labels(node: Obj) -> dict[str, str]:
+    """The labels to set so that old names say what new ones do."""
+    labels = node["metadata"].get("labels") or {}
+    return {
+        old: labels[new] for new, old in _TWINS.items() if new in labels and labels.get(old) != labels[new]
+    }
+
+
+def is_given_up(node: Obj) -> bool:
+    """Whether a NoExecute taint of ours drives the node's pods out."""
+    entries = (node.get("spec") or {}).get("taints") or ()
+    return any(entry["effect"] == "NoExecute" and entry["key"] in EVICTING_KEYS for entry in entries)
+
+
 def ready_status(node: Obj) -> str:
     """True, False or Unknown; "" for a node that never reported."""
     return str(conditions_of(node).get(READY, {}).get("status", ""))
@@ -74,7 +92,7 @@ def silent_conditions(node: Obj, now: str) -> list[Obj]:
 
 def taints(node: Obj, now: str, *, evict: bool) -> list[Obj]:
     """The taints that the node ought to have: others' untouched, ours as its conditions say. `evict` is
-    whether silence of this node tells something about it: not when no node is ready."""
+    whether a node that is not ready loses its pods: not when none is, and not too many at once."""
     spec = node.get("spec") or {}
     present: list[Obj] = list(spec.get("taints") or ())
     wanted = _wanted(node, evict)

@@ -12,18 +12,18 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from podium.api.types import Obj, meta
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import LEASES, NODES, PODS
 from podium.control.controller import Context, Controller
-from podium.control.nodes import health
+from podium.control.nodes import health, zones
+from podium.control.nodes.zones import Census, Limiter, Rates, Zone
 
 log = logging.getLogger(__name__)
 
 LEASE_NAMESPACE = "kube-node-lease"
-MONITOR_GRACE = 50.0  # seconds without a heartbeat until a node is silent
-STARTUP_GRACE = 60.0  # the same for one that never reported
 BY_NODE = "spec.nodeName"
 
 
@@ -31,6 +31,16 @@ def by_node(pod: Obj) -> tuple[str, ...]:
     """Indexes pods by their node."""
     name = pod["spec"].get("nodeName")
     return (name,) if name else ()
+
+
+class Patience(NamedTuple):
+    """Seconds without a heartbeat until a node is silent, and until one is that never reported."""
+
+    monitor: float = 50.0
+    startup: float = 60.0
+
+
+PATIENCE, RATES = Patience(), Rates()
 
 
 @dataclass(slots=True)
@@ -47,14 +57,15 @@ class NodeLifecycle(Controller):
 
     name = "node-lifecycle-controller"
 
-    def __init__(
-        self, context: Context, *, monitor_grace: float = MONITOR_GRACE, startup_grace: float = STARTUP_GRACE
-    ) -> None:
+    def __init__(self, context: Context, patience: Patience = PATIENCE, rates: Rates = RATES) -> None:
         super().__init__(context)
         self.recorder = context.recorder("node-controller")
-        self._monitor_grace, self._startup_grace = monitor_grace, startup_grace
+        self._patience, self._rates = patience, rates
         self._pulses: dict[str, _Pulse] = {}
-        self._ready: set[str] = set()
+        self._census = Census()
+        self._zones: dict[str, Zone] = {}
+        self._limiters: dict[str, Limiter] = {}
+        self._given_up: set[str] = set()
         self.pods = self.watch(PODS, indexers={BY_NODE: by_node})
         self.nodes = self.watch(NODES, self._node_changed)
         self.watch(LEASES, self._lease_changed)
@@ -66,19 +77,36 @@ class NodeLifecycle(Controller):
         node = new or old
         assert node is not None
         name = node["metadata"]["name"]
-        any_ready = bool(self._ready)
         if new is None:
             self._pulses.pop(name, None)
-            self._ready.discard(name)
-            self.recorder.event(
-                node, "Normal", "RemovingNode", f"Node {name} event: Removing Node {name} from Controller"
-            )
+            self._given_up.discard(name)
+            self._census.drop(name)
+            message = f"Node {name} event: Removing Node {name} from Controller"
+            self.recorder.event(node, "Normal", "RemovingNode", message)
         else:
             self._heard(name, new)
-        if bool(self._ready) != any_ready:
-            # Whether silence tells something about a node changed for all of them.
+            self._census.put(new)
+        if self._rezone():
+            # What silence tells about a node changed for others as well.
             return [entry["metadata"]["name"] for entry in self.nodes.list()]
         return (name,)
+
+    def _rezone(self) -> bool:
+        """Takes over the zones as they are now; returns whether any is in another state than before."""
+        before, self._zones = self._zones, self._census.zones(self._rates)
+        if before == self._zones:
+            return False
+        now = self._now()
+        for name, zone in self._zones.items():
+            limiter = self._limiters.setdefault(name, Limiter(self._rates.usual, at=now))
+            limiter.change(zones.rate(zone, self._rates), now)
+        if zones.all_silent(before) and not zones.all_silent(self._zones):
+            # Nobody was heard of for a while: everybody gets the full time to be heard again.
+            for pulse in self._pulses.values():
+                pulse.beat = now
+        return {name: zone.state for name, zone in before.items()} != {
+            name: zone.state for name, zone in self._zones.items()
+        }
 
     def _heard(self, name: str, node: Obj) -> None:
         pulse = self._pulses.get(name)
@@ -91,9 +119,7 @@ class NodeLifecycle(Controller):
         if ready.get("status") != "Unknown" and reported != pulse.reported:
             pulse.beat, pulse.reported = self._now(), reported
         if ready.get("status") == "True":
-            self._ready.add(name)
-        else:
-            self._ready.discard(name)
+            self._given_up.discard(name)
 
     def _lease_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         if new is None or new["metadata"].get("namespace") != LEASE_NAMESPACE:
@@ -110,14 +136,16 @@ class NodeLifecycle(Controller):
         if node is None or pulse is None:
             return
         status = health.ready_status(node)
-        left = pulse.beat + (self._monitor_grace if status else self._startup_grace) - self._now()
+        left = pulse.beat + (self._patience.monitor if status else self._patience.startup) - self._now()
         if left > 0:
             self.queue.add_after(key, left)
         else:
             node = await self._silence(key, node)
         await self._taint(key, node)
-        if health.ready_status(node) in ("False", "Unknown"):
+        if health.ready_status(node) == "Unknown":
             await self._unready_pods(key)
+        if twins := health.twin_labels(node):
+            await self.client.patch(NODES, key, {"metadata": {"labels": twins}})
 
     async def _silence(self, name: str, node: Obj) -> Obj:
         """Writes that nothing is known of the node any more. Returns its state."""
@@ -133,7 +161,7 @@ class NodeLifecycle(Controller):
         return changed
 
     async def _taint(self, name: str, node: Obj) -> None:
-        wanted = health.taints(node, meta.timestamp(), evict=bool(self._ready))
+        wanted = health.taints(node, meta.timestamp(), evict=self._may_evict(name, node))
         if wanted == list((node.get("spec") or {}).get("taints") or ()):
             return
         # The whole list is written, so nobody else's taint may have come in between.
@@ -141,6 +169,24 @@ class NodeLifecycle(Controller):
         await self.client.patch(
             NODES, name, {"metadata": identity, "spec": {"taints": wanted or None}}, kind="merge"
         )
+
+    def _may_evict(self, name: str, node: Obj) -> bool:
+        """Whether the node, if it is not ready, may be given up now; else it is looked at again when it
+        may."""
+        if zones.all_silent(self._zones):
+            return False
+        silent = health.ready_status(node) in ("False", "Unknown")
+        if not silent or health.is_given_up(node) or name in self._given_up:
+            return True
+        now = self._now()
+        limiter = self._limiters.setdefault(zones.zone_of(node), Limiter(self._rates.usual, at=now))
+        wait = limiter.take(now)
+        if wait == 0:
+            self._given_up.add(name)
+            return True
+        if wait is not None:
+            self.queue.add_after(name, wait)
+        return False
 
     async def _unready_pods(self, name: str) -> None:
         """No Service may send to pods of which nobody knows whether they run."""

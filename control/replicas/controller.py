@@ -12,6 +12,7 @@ from podium.api.types.errors import StatusError, unavailable
 from podium.api.types.meta import controller_of, deleting, key_of, namespace_of, split_key
 from podium.api.types.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource
 from podium.api.types.selectors import Selector, from_label_selector, from_map
+from podium.control.batches import slow_start
 from podium.control.claims import Claimer
 from podium.control.controller import Context, Controller, namespace_ends, own_key
 from podium.control.expectations import Expectations
@@ -30,9 +31,6 @@ from podium.control.replicas.status import calculate, next_check
 log = logging.getLogger(__name__)
 
 BURST = 500  # pods created or deleted in one go
-FIRST_BATCH = (
-    1  # creations tried before twice as many, and so on: a template that is refused costs one request
-)
 
 
 class Kind(NamedTuple):
@@ -139,16 +137,9 @@ class ReplicaController(Controller):
     async def _create(self, key: str, owner: Obj, count: int) -> StatusError | None:
         self.expectations.expect(key, creations=count)
         pod = from_template(owner["spec"]["template"], owner)
-        made, batch = 0, min(FIRST_BATCH, count)
-        while made < count:
-            results = await asyncio.gather(*(self._create_one(owner, pod) for _ in range(batch)))
-            failures = [result for result in results if isinstance(result, StatusError)]
-            made += batch - len(failures)
-            if failures:
-                self.expectations.created(key, count - made)
-                return None if namespace_ends(failures[0]) else failures[0]
-            batch = min(2 * batch, count - made)
-        return None
+        made, failure = await slow_start([pod] * count, lambda pod: self._create_one(owner, pod))
+        self.expectations.created(key, count - made)
+        return None if failure is not None and namespace_ends(failure) else failure
 
     async def _create_one(self, owner: Obj, pod: Obj) -> StatusError | None:
         try:

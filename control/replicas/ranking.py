@@ -17,7 +17,7 @@ from podium.api.types.meta import parse_time
 from podium.control.pods import is_active, is_ready, phase, ready_since
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-_PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
+PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 def victims(pods: Sequence[Obj], count: int, related: Sequence[Obj], now: datetime) -> list[Obj]:
@@ -39,12 +39,12 @@ def _rank(pod: Obj, crowd: int, now: datetime) -> tuple[Any, ...]:
     created = pod["metadata"].get("creationTimestamp")
     return (
         bool(_node(pod)),
-        _PHASES.get(phase(pod), 0),
+        PHASES.get(phase(pod), 0),
         is_ready(pod),
         deletion_cost(pod),
         -crowd,
         _age(since, now) if is_ready(pod) else -1,
-        tuple(-restarts for restarts in _restarts(pod)),
+        tuple(-restarts for restarts in restarts(pod)),
         _age(parse_time(created) if created else None, now),
         pod["metadata"].get("uid", ""),
     )
@@ -70,7 +70,7 @@ def deletion_cost(pod: Obj) -> int:
     return cost if well_formed else 0
 
 
-def _restarts(pod: Obj) -> tuple[int, int]:
+def restarts(pod: Obj) -> tuple[int, int]:
     """The most restarts of an ordinary container, and of a sidecar."""
     status = pod.get("status") or {}
     ordinary = [entry.get("restartCount", 0) for entry in status.get("containerStatuses") or ()]

@@ -43,16 +43,17 @@ class Required(NamedTuple):
         return self.terms is None or any(term.matches(name, labels) for term in self.terms)
 
     def names(self) -> frozenset[str] | None:
-        """The only nodes that can match, where every term names its nodes; None when any node may."""
-        if self.terms is None:
+        """The only nodes that can match, where every term names its nodes; None when any node may. Empty when
+        every term contradicts itself."""
+        if not self.terms:
             return None
-        found: set[str] = set()
+        found: frozenset[str] = frozenset()
         for term in self.terms:
             named = [entry.values for entry in term.fields.requirements if entry.operator == "In"]
             if not named:
                 return None
-            found.update(*named)
-        return frozenset(found)
+            found |= frozenset(named[0]).intersection(*named[1:])
+        return found
 
 
 class Preferred(NamedTuple):
@@ -72,6 +73,11 @@ def _selector(expressions: Sequence[Obj]) -> Selector:
 def _term(term: Obj) -> Term:
     expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     return Term(_selector(expressions), _selector(fields), not expressions and not fields)
+
+
+def selector_terms(selector: Obj | None) -> tuple[Term, ...] | None:
+    """A NodeSelector's terms, None where there is no selector."""
+    return tuple(_term(term) for term in selector.get("nodeSelectorTerms") or ()) if selector else None
 
 
 def required(spec: Obj) -> Required:

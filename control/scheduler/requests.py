@@ -35,33 +35,77 @@ def amounts(quantities: Mapping[str, str] | None) -> Amounts:
     return result
 
 
-def pod_requests(spec: Obj, *, defaults: bool = False) -> Amounts:
+def pod_requests(spec: Obj, status: Obj | None = None, *, defaults: bool = False) -> Amounts:
     """The most that the pod's containers ask for at any moment of its life, and its overhead. Containers run
     together; init containers one after the other beside the sidecars started before them. With `defaults`,
-    containers that ask for no cpu or memory count with the scoring defaults."""
+    containers that ask for no cpu or memory count with the scoring defaults.
+
+    With `status`, a container that is being resized in place counts with the most of what it asks for, what
+    it was allocated and what it has (a resize that is infeasible: without what it asks for). Source:
+    KEP-1287."""
+    held = _held(status) if status else {}
+    infeasible = bool(held) and _infeasible(status or {})
     total: Amounts = {}
     for container in spec.get("containers") or ():
-        _add(total, _container(container, defaults))
+        _add(total, _container(container, defaults, held, infeasible))
     sidecars: Amounts = {}
     peak: Amounts = {}
     for container in spec.get("initContainers") or ():
-        asked = _container(container, defaults)
         if container.get("restartPolicy") == "Always":
-            _add(sidecars, asked)
+            _add(sidecars, _container(container, defaults, held, infeasible))
             _raise_to(peak, sidecars)
         else:
-            _raise_to(peak, _sum(sidecars, asked))
+            _raise_to(peak, _sum(sidecars, _container(container, defaults, {}, False)))
     _add(total, sidecars)
     _raise_to(total, peak)
-    for resource, amount in amounts((spec.get("resources") or {}).get("requests")).items():
-        if resource in _POD_LEVEL or resource.startswith("hugepages-"):
-            total[resource] = amount
+    total.update(_pod_level(spec, status, infeasible))
     _add(total, amounts(spec.get("overhead")))
     return {resource: amount for resource, amount in total.items() if amount}
 
 
-def _container(container: Obj, defaults: bool) -> Amounts:
+def _pod_level(spec: Obj, status: Obj | None, infeasible: bool) -> Amounts:
+    """What the pod asks for as a whole, in place of its containers' sums. Source: KEP-2837."""
+    asked = amounts((spec.get("resources") or {}).get("requests"))
+    resized = (status or {}).get("resources")
+    if asked and resized is not None:
+        wanted = {} if infeasible else asked
+        present = amounts(resized.get("requests"))
+        allocated = amounts((status or {}).get("allocatedResources"))
+        asked = {
+            resource: max(each.get(resource, 0) for each in (wanted, present, allocated))
+            for resource in asked
+        }
+    return {
+        resource: amount
+        for resource, amount in asked.items()
+        if resource in _POD_LEVEL or resource.startswith("hugepages-")
+    }
+
+
+def _held(status: Obj) -> dict[str, Obj]:
+    """Container name → its status, of those that tell their resources."""
+    return {
+        entry["name"]: entry
+        for part in ("containerStatuses", "initContainerStatuses")
+        for entry in status.get(part) or ()
+        if entry.get("resources") is not None
+    }
+
+
+def _infeasible(status: Obj) -> bool:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodResizePending":
+            return bool(condition.get("reason") == "Infeasible")
+    return False
+
+
+def _container(container: Obj, defaults: bool, held: Mapping[str, Obj], infeasible: bool) -> Amounts:
     asked = amounts((container.get("resources") or {}).get("requests"))
+    if (found := held.get(container["name"])) is not None:
+        wanted = {} if infeasible else asked
+        asked = dict(wanted)
+        _raise_to(asked, amounts(found["resources"].get("requests")))
+        _raise_to(asked, amounts(found.get("allocatedResources")))
     if defaults:
         asked.setdefault("cpu", DEFAULT_MILLI_CPU)
         asked.setdefault("memory", DEFAULT_MEMORY)

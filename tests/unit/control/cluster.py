@@ -176,7 +176,7 @@ class TestCluster:
 
 @contextlib.asynccontextmanager
 async def running_cluster() -> AsyncIterator[TestCluster]:
-    server = ApiServer(ServerConfig())
+    server = ApiServer(ServerConfig(protect_storage=True))
     await server.start()
     cluster = TestCluster(server, FakeKubelet(server.client))
     pods = asyncio.ensure_future(cluster.kubelet.pods.run())

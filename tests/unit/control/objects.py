@@ -85,3 +85,35 @@ def owned_by(*owners: Obj, blocks: bool = False) -> list[Obj]:
         }
         for owner in owners
     ]
+
+
+def stateful_set(replicas: int = 3, *, name: str = "web", claims: tuple[str, ...] = (), **spec: Any) -> Obj:
+    templates = [
+        {
+            "metadata": {"name": claim},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+        }
+        for claim in claims
+    ]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name, "namespace": "test"},
+        "spec": {
+            "replicas": replicas,
+            "serviceName": "peers",
+            "selector": {"matchLabels": LABELS},
+            "template": template(),
+            **({"volumeClaimTemplates": templates} if templates else {}),
+            **spec,
+        },
+    }
+
+
+def daemon_set(*, name: str = "web", pod: Obj | None = None, **spec: Any) -> Obj:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name, "namespace": "test"},
+        "spec": {"selector": {"matchLabels": LABELS}, "template": pod or template(), **spec},
+    }

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from podium.api.types import Obj
-from podium.api.types.resources import CONFIG_MAPS, NODES, PODS
+from podium.api.types.resources import CLUSTER_ROLES, CONFIG_MAPS, NODES, PODS
 from podium.api.types.selectors import from_map
 from podium.client.factory import InformerFactory
 from podium.control import claims, conditions
@@ -190,3 +190,41 @@ async def test_pods_of_a_node_that_is_gone_are_failed_and_removed_after_a_while(
     pods = await cluster.until(PODS, lambda pods: len(pods) == 1)
     assert pods[0]["metadata"]["name"] == "fine"
     await context.informers.stop()
+
+
+async def test_a_deleted_pod_of_a_node_out_of_service_goes_at_once_and_of_a_merely_silent_one_not(
+    cluster: TestCluster,
+) -> None:
+    cluster.kubelet.hold = True
+    await cluster.client.create(PODS, objects.pod("stuck", nodeName="node-a"))
+    await cluster.client.delete(PODS, "stuck", "test")
+    silent = {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+    await cluster.client.patch(NODES, "node-a", silent, kind="strategic", subresource="status")
+    taint = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+    assert (await cluster.client.list(PODS, "test")).items
+    await cluster.client.patch(NODES, "node-a", {"spec": {"taints": [taint]}})
+    await cluster.until(PODS, lambda pods: not pods)
+
+
+async def test_a_role_that_aggregates_has_the_rules_of_those_it_selects(cluster: TestCluster) -> None:
+    def role(name: str, *resources: str, **labels: str) -> Obj:
+        rules = [{"apiGroups": [""], "resources": [entry], "verbs": ["get"]} for entry in resources]
+        return {"metadata": {"name": name, "labels": labels}, "rules": rules}
+
+    async def granted(*wanted: str) -> None:
+        def same(obj: Obj) -> bool:
+            return [rule["resources"][0] for rule in obj.get("rules") or ()] == list(wanted)
+
+        await cluster.one(CLUSTER_ROLES, "all", same, "")
+
+    selectors = [{"matchLabels": {"to": "all"}}]
+    whole = {**role("all"), "aggregationRule": {"clusterRoleSelectors": selectors}}
+    await cluster.client.create(CLUSTER_ROLES, role("b", "pods", "secrets", to="all"))
+    await cluster.client.create(CLUSTER_ROLES, whole)
+    await granted("pods", "secrets")
+    await cluster.client.create(CLUSTER_ROLES, role("a", "services", "pods", to="all"))
+    await granted("services", "pods", "secrets")
+    await cluster.client.patch(CLUSTER_ROLES, "b", {"metadata": {"labels": {"to": None}}})
+    await granted("services", "pods")
+    await cluster.client.delete(CLUSTER_ROLES, "a")
+    await granted()

@@ -7,11 +7,27 @@ import pytest
 
 from podium.api.types import Obj
 from podium.api.types.meta import timestamp
-from podium.api.types.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS
-from podium.control.disruptions.budgets import Unknown, failed, next_expiry, status
+from podium.api.types.resources import (
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    POD_DISRUPTION_BUDGETS,
+    STATEFUL_SETS,
+)
+from podium.api.types.resources import PODS as PODS_RESOURCE
+from podium.control.disruptions.budgets import (
+    Unknown,
+    Workload,
+    Workloads,
+    failed,
+    next_expiry,
+    overdue,
+    status,
+)
+from podium.control.disruptions.stale import announced
 
 from .cluster import TestCluster
-from .objects import LABELS, deployment, pod
+from .objects import LABELS, daemon_set, deployment, pod, stateful_set
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -34,8 +50,7 @@ def running(name: str, *, ready: bool = True, owner: str = "set") -> Obj:
     return made
 
 
-def five(pod: Obj, owner: Obj) -> int:
-    return 5
+five: Workloads = {"set": Workload("set", 5)}
 
 
 PODS = [running("a"), running("b"), running("c"), running("d"), running("e", ready=False)]
@@ -79,8 +94,8 @@ def test_an_evicted_pod_is_missing_until_it_goes_or_two_minutes_have_passed() ->
 
 
 def test_a_budget_that_cannot_be_told_allows_nothing() -> None:
-    with pytest.raises(Unknown, match="pod a"):
-        status(budget(maxUnavailable=1), PODS, lambda pod, owner: None, NOW)
+    with pytest.raises(Unknown, match='found no controllers for pod "a"'):
+        status(budget(maxUnavailable=1), PODS, {"set": None}, NOW)
     entry = {**budget(maxUnavailable=1), "status": {"disruptionsAllowed": 2, "expectedPods": 5}}
     found = failed(entry, "why", NOW)
     assert (found["disruptionsAllowed"], found["expectedPods"]) == (0, 5)
@@ -98,3 +113,50 @@ async def test_a_budgets_status_follows_its_pods_and_their_deployment(cluster: T
         lambda obj: obj["status"]["expectedPods"] == 2 and obj["status"]["currentHealthy"] == 2,
     )
     assert found["status"]["desiredHealthy"] == 1
+
+
+def test_two_sets_of_one_deployment_are_counted_once() -> None:
+    both: Workloads = {"set": Workload("deployment", 5), "next": Workload("deployment", 5)}
+    found = status(budget(maxUnavailable="20%"), [*PODS, running("f", owner="next")], both, NOW)
+    assert (found["expectedPods"], found["desiredHealthy"], found["disruptionsAllowed"]) == (5, 4, 1)
+
+
+def test_an_evicted_pod_that_stays_is_told_of() -> None:
+    entry = budget(minAvailable=1)
+    entry["status"] = {"disruptedPods": {"a": timestamp(NOW - timedelta(minutes=3))}}
+    assert overdue(entry, PODS, NOW) == [PODS[0]]
+
+
+async def test_stateful_sets_scale_too_and_what_does_not_scale_is_told_of(cluster: TestCluster) -> None:
+    await cluster.client.create(POD_DISRUPTION_BUDGETS, budget(maxUnavailable="50%"))
+    await cluster.client.create(STATEFUL_SETS, stateful_set(2))
+    await cluster.one(
+        POD_DISRUPTION_BUDGETS,
+        "web",
+        lambda obj: obj["status"]["expectedPods"] == 2 and obj["status"]["disruptionsAllowed"] == 1,
+    )
+    await cluster.client.create(DAEMON_SETS, daemon_set(name="each"))
+    found = await cluster.one(
+        POD_DISRUPTION_BUDGETS,
+        "web",
+        lambda obj: obj["status"]["conditions"][0]["reason"] == "SyncFailed",
+    )
+    assert found["status"]["conditions"][0]["message"] == (
+        "daemonsets.apps does not implement the scale subresource"
+    )
+
+
+def test_only_a_disruption_that_was_announced_and_did_not_come_is_taken_back() -> None:
+    pod = running("a")
+    assert announced(pod) is None
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    pod["status"]["conditions"].append({**target, "lastTransitionTime": timestamp(NOW)})
+    assert announced(pod) == NOW
+    pod["metadata"]["deletionTimestamp"] = timestamp(NOW)
+    assert announced(pod) is None
+
+
+async def test_pods_without_an_owner_are_told_of(cluster: TestCluster) -> None:
+    await cluster.client.create(PODS_RESOURCE, pod("alone"))
+    await cluster.client.create(POD_DISRUPTION_BUDGETS, budget(maxUnavailable=1))
+    await cluster.until(EVENTS, lambda events: any(event["reason"] == "UnmanagedPods" for event in events))

@@ -13,16 +13,17 @@ import pytest
 from podium.api.server import ApiServer
 from podium.api.types import Obj, meta
 from podium.api.types.errors import StatusError
-from podium.api.types.resources import LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, Resource
+from podium.api.types.resources import EVENTS, LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, Resource
 from podium.client.factory import InformerFactory
 from podium.control.controller import Context, utc_now
-from podium.control.nodes import NodeIpam, NodeLifecycle, TaintEviction
-from podium.control.nodes.lifecycle import LEASE_NAMESPACE, MONITOR_GRACE
+from podium.control.nodes import NodeIpam, NodeLifecycle, Patience, TaintEviction
+from podium.control.nodes.lifecycle import LEASE_NAMESPACE
 
 from ...clock import FakeClock, settle
 from ...frozen import FrozenClient
 
 PATIENCE = 20.0
+MONITOR_GRACE = Patience().monitor
 
 
 class Rig:
@@ -64,7 +65,7 @@ class Rig:
         await self.report(name, "True")
 
     async def report(self, name: str, ready: str) -> None:
-        beat = meta.micro_timestamp()[:19] + "Z"
+        beat = meta.timestamp(utc_now() + self.ahead)
         condition = {
             "type": "Ready",
             "status": ready,
@@ -172,3 +173,67 @@ async def test_a_no_execute_taint_evicts_at_once_whom_it_is_not_tolerated_by(rig
     await rig.client.patch(NODES, "a", {"spec": {"taints": [taint]}}, kind="merge")
     await rig.until(PODS, "intolerant", lambda pod: pod is None or meta.deleting(pod))
     assert not meta.deleting(await rig.client.get(PODS, "tolerant", "default"))
+
+
+async def test_of_two_nodes_that_fall_silent_the_second_is_given_up_later(rig: Rig) -> None:
+    for name in ("a", "b", "well"):
+        await rig.add_node(name)
+        await rig.until(NODES, name, lambda entry: ready(entry) == "True" and not taints(entry))
+    await settle()
+    rig.clock.advance(20)
+    await rig.report("a", "Unknown")
+    await rig.until(NODES, "a", lambda entry: ("unreachable", "NoExecute") in taints(entry))
+    await rig.report("b", "False")
+    await rig.until(NODES, "b", lambda entry: taints(entry) == {("not-ready", "NoSchedule")})
+    await settle()
+    rig.clock.advance(10.1)
+    await rig.until(NODES, "b", lambda entry: ("not-ready", "NoExecute") in taints(entry))
+    # What drives pods out already changes its name at once.
+    await rig.report("b", "Unknown")
+    await rig.until(NODES, "b", lambda entry: ("unreachable", "NoExecute") in taints(entry))
+
+
+async def test_a_node_that_flaps_loses_none_of_its_patient_pods(rig: Rig) -> None:
+    for name in ("flaps", "well"):
+        await rig.add_node(name)
+        await rig.until(NODES, name, lambda entry: ready(entry) == "True" and not taints(entry))
+    borne = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    keys = [f"node.kubernetes.io/{key}" for key in ("not-ready", "unreachable")]
+    await rig.add_pod("patient", "flaps", tolerations=[{**borne, "key": key} for key in keys])
+    for turn in range(40):
+        status = ("False", "True")[turn % 2]
+        await rig.report("flaps", status)
+        await rig.report("well", "True")
+        await rig.until(NODES, "flaps", lambda entry, status=status: ready(entry) == status)  # type: ignore[misc]
+        await settle()
+        rig.ahead += timedelta(seconds=5)
+        rig.clock.advance(5)
+    await rig.until(NODES, "flaps", lambda entry: not taints(entry))
+    await settle()
+    assert not meta.deleting(await rig.client.get(PODS, "patient", "default"))
+
+
+async def test_old_names_of_labels_say_what_the_new_ones_do(rig: Rig) -> None:
+    labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "beta.kubernetes.io/arch": "arm"}
+    await rig.client.create(NODES, {"metadata": {"name": "a", "labels": labels}})
+    wanted = {"beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64"}
+    await rig.until(NODES, "a", lambda entry: entry and entry["metadata"]["labels"] == labels | wanted)
+
+
+async def test_an_eviction_that_is_called_off_is_told(rig: Rig) -> None:
+    await rig.add_node("a")
+    await rig.until(NODES, "a", lambda entry: ready(entry) == "True" and not taints(entry))
+    borne = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    await rig.add_pod("patient", "a", tolerations=[borne])
+    taint = {"key": "k", "effect": "NoExecute"}
+    await rig.client.patch(NODES, "a", {"spec": {"taints": [taint]}}, kind="merge")
+    await rig.until(NODES, "a", taints)
+    await settle()
+    await rig.client.patch(NODES, "a", {"spec": {"taints": None}}, kind="merge")
+    event = "Cancelling deletion of Pod default/patient"
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while asyncio.get_running_loop().time() < deadline:
+        if event in [entry["message"] for entry in (await rig.client.list(EVENTS)).items]:
+            return
+        await settle()
+    raise AssertionError("no such event")

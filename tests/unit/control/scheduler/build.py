@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from podium.control.scheduler.needs import Needs, cost_of, needs_of
+from podium.control.scheduler.decide import Decider, Rejection
+from podium.control.scheduler.needs import Needs, needs_of, placed_of
 from podium.control.scheduler.picture import Picture
+from podium.control.scheduler.preempt import Candidate, preempt
+from podium.control.scheduler.profiles import Profile
 
 
 def node(name: str, *, cpu: str = "4", memory: str = "8Gi", pods: str = "110", **more: Any) -> dict[str, Any]:
@@ -31,9 +34,16 @@ def container(name: str = "c", *, requests: dict[str, str] | None = None, **more
     return {"name": name, "image": "x", **({"resources": {"requests": requests}} if requests else {}), **more}
 
 
-def pod(name: str, *, requests: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+def pod(
+    name: str,
+    *,
+    requests: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    namespace: str = "default",
+    **spec: Any,
+) -> dict[str, Any]:
     spec.setdefault("containers", [container(requests=requests)])
-    meta = {"name": name, "namespace": "default", "uid": f"uid-{name}"}
+    meta = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "labels": labels or {}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
@@ -49,5 +59,20 @@ def picture(*nodes: dict[str, Any]) -> Picture:
 
 
 def place(on: Picture, name: str, where: str, **spec: Any) -> None:
-    made = pod(name, **spec)
-    on.place(made["metadata"]["uid"], where, cost_of(made["spec"]))
+    on.place(placed_of(pod(name, **spec)), where)
+
+
+def decide(wanted: Needs, on: Picture, profile: Profile | None = None) -> str | Rejection:
+    """The node that is chosen, or the rejection."""
+    decision = Decider(on, profile).decide(wanted)
+    return decision if isinstance(decision, Rejection) else decision.node
+
+
+def explain(wanted: Needs, on: Picture) -> str:
+    """The message of the event, for a pod that finds no node."""
+    decider = Decider(on)
+    rejection = decider.decide(wanted)
+    assert isinstance(rejection, Rejection)
+    found = preempt(wanted, rejection, decider, on, lambda: ())
+    assert not isinstance(found, Candidate)
+    return f"{rejection.message} preemption: {found}"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from podium.control.scheduler.decide import Rejection, decide
+from podium.control.scheduler.decide import Rejection
+from podium.control.scheduler.needs import placed_of
 from podium.control.scheduler.requests import pod_requests
 
-from .build import container, needs, node, picture, place
+from .build import container, decide, explain, needs, node, picture, place, pod
 
 SOFT = {"key": "soft", "effect": "PreferNoSchedule"}
 HARD = {"key": "hard", "value": "v", "effect": "NoSchedule"}
@@ -35,17 +36,17 @@ def test_pods_that_ask_for_nothing_spread_too() -> None:
     assert sorted(len(entry.pods) for entry in nodes.present) == [3, 3, 3]
 
 
-def test_balance_counts_beside_room() -> None:
+def test_a_pod_goes_where_it_evens_out_what_is_used() -> None:
     nodes = picture(node("a", cpu="10", memory="10Gi"), node("b", cpu="10", memory="10Gi"))
-    place(nodes, "x", "a", requests={"cpu": "2", "memory": "8Gi"})
-    place(nodes, "y", "b", requests={"cpu": "5", "memory": "5Gi"})
-    assert decide(needs(requests={"cpu": "1", "memory": "1Gi"}), nodes) == "b"
+    place(nodes, "x", "b", requests={"cpu": "2", "memory": "8Gi"})
+    place(nodes, "y", "a", requests={"cpu": "5", "memory": "5Gi"})
+    assert decide(needs(requests={"cpu": "2"}), nodes) == "b"
 
 
 def test_each_reason_is_counted() -> None:
     nodes = picture(node("a", taints=[HARD]), node("b", cpu="1"), node("c", cpu="2"))
     place(nodes, "x", "c", requests={"cpu": "1500m"})
-    assert reason(decide(needs(requests={"cpu": "2"}), nodes)) == (
+    assert explain(needs(requests={"cpu": "2"}), nodes) == (
         "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu."
         " preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod,"
         " 2 Preemption is not helpful for scheduling."
@@ -57,7 +58,7 @@ def test_without_nodes_it_says_so() -> None:
 
 
 def test_a_pod_that_never_preempts_is_told_so() -> None:
-    message = reason(decide(needs(requests={"cpu": "9"}, preemptionPolicy="Never"), picture(node("a"))))
+    message = explain(needs(requests={"cpu": "9"}, preemptionPolicy="Never"), picture(node("a")))
     assert message.endswith("1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.")
 
 
@@ -209,10 +210,10 @@ def test_a_node_that_left_keeps_its_pods_costs_until_they_leave() -> None:
 
 def test_a_binding_that_was_assumed_gives_nothing_back() -> None:
     nodes = picture(node("a"), node("b"))
-    cost = needs(requests={"cpu": "1"}).cost
-    assert not nodes.place("uid", "a", cost)
-    assert not nodes.place("uid", "a", cost)
-    assert nodes.place("uid", "b", cost)
+    made = placed_of(pod("p", requests={"cpu": "1"}))
+    assert nodes.place(made, "a") is None
+    assert nodes.place(made, "a") is None
+    assert nodes.place(made, "b") == made
     assert (nodes.nodes["a"].used, nodes.nodes["b"].used) == ({"cpu": 0}, {"cpu": 1000})
 
 

@@ -1,0 +1,1 @@
+"""CronJobs: a Job whenever the clock says so, one per scheduled time."""
