@@ -5,6 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+# How packets get to the pods of other nodes: by routes where the nodes share a link and by a tunnel
+# otherwise, or always by one of them.
+Mode: TypeAlias = Literal["auto", "routes", "vxlan"]
+MODES: tuple[Mode, ...] = ("auto", "routes", "vxlan")
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,12 @@ class NetConfig:
     bridge: str = "podium0"
     table: str = "podium"
     node_bridge: str = "podium-nodes"
+    tunnel: str = "podium-vxlan"
+    mode: Mode = "auto"
     upstream_dns: tuple[str, ...] | None = None
     resolv_conf: Path = field(default=Path("/etc/resolv.conf"))
     state_dir: Path = field(default=Path("/var/lib/podium/node/net"))
+
+    @property
+    def policy_table(self) -> str:
+        return f"{self.table}-policy"

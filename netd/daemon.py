@@ -15,9 +15,11 @@ from podium.netd.config import NetConfig
 from podium.netd.dns.daemon import ClusterDns
 from podium.netd.nft import Nft, NftError
 from podium.netd.nftwatch import NftWatch
+from podium.netd.noderoutes import NodeRoutes
 from podium.netd.podnet import PodNetwork
-from podium.netd.routes import NodeRoutes
+from podium.netd.policies.enforcer import PolicyEnforcer
 from podium.netd.services.proxy import BY_SERVICE, ServiceProxy, slices_by_service
+from podium.netd.services.withdrawal import Withdrawal
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +39,36 @@ class Netd:
         self._nodes = Informer(client, NODES)
         self._proxy = ServiceProxy(config, self._nft, self._services, self._slices)
         self._dns = ClusterDns(config, self._services, self._slices)
-        self._routes = NodeRoutes(config, self._nodes)
+        self._routes = NodeRoutes(
+            config, self._nodes, near=self._proxy.set_near, mtu_changed=self._mtu_changed
+        )
+        self._nodes.add_handler(self._proxy.node_changed)
+        self._pod_cidr = ""
+        self._ranged = asyncio.Event()
+        self._mtu = 0
+        self._narrowing: asyncio.Task[None] | None = None
         self._admission = asyncio.Event()
-        self._watch = NftWatch(config.table, lost=self._proxy.rewrite, foreign=self._admission.set)
+        self.policies = PolicyEnforcer(config, self._nft, client)
+        tables = (config.table, config.policy_table)
+        self._watch = NftWatch(tables, lost=self._lost, foreign=self._admission.set)
         self._tasks: list[asyncio.Task[None]] = []
-        self.pods = PodNetwork(config, self._proxy.set_host_ports)
+        withdrawal = Withdrawal(
+            self._slices, applied=self._proxy.settled, others=lambda: len(self._nodes.list()) > 1
+        )
+        self.pods = PodNetwork(config, self._proxy.set_host_ports, withdrawal.wait, self.policies)
 
     async def start(self) -> None:
         """Sets the host up, in the order in which nothing leaks; waits until the node has a pod range."""
         await asyncio.to_thread(host.claim_ranges, self._config)
         self._spawn(self._nodes.run())
-        pod_cidr = await self._pod_cidr()
-        await asyncio.to_thread(host.set_up_bridge, self._config, pod_cidr)
+        self._nodes.add_handler(self._node_changed)
+        await self._ranged.wait()
+        await self._nodes.synced()
+        await self._set_up_bridge()
         await self._proxy.install()
         await asyncio.to_thread(host.admit, self._config)
-        await self.pods.open(pod_cidr)
-        log.info("pods of this node live in %s", pod_cidr)
+        await self.pods.open(self._pod_cidr)
+        log.info("pods of this node live in %s", self._pod_cidr)
 
     async def run(self) -> None:
         """Until cancelled. Ends with the error of the first part that fails."""
@@ -62,8 +78,10 @@ class Netd:
             self._proxy.run(),
             self._dns.run(),
             self._routes.run(),
+            self.policies.run(),
             self._watch.run(),
             self._keep_admitted(),
+            self._follow_range(),
         )
         for part in parts:
             self._spawn(part)
@@ -76,6 +94,7 @@ class Netd:
         """Waits until services and names that were there at the start are served."""
         await self._proxy.settled()
         await self._dns.ready()
+        await self.policies.settled()
 
     async def close(self) -> None:
         """Ends what `start` and `run` began; leaves the kernel as it is."""
@@ -88,18 +107,40 @@ class Netd:
     def _spawn(self, part: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(part))
 
-    async def _pod_cidr(self) -> str:
-        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if new is None or new["metadata"]["name"] != self._config.node_name:
+            return
+        cidr = (new.get("spec") or {}).get("podCIDR")
+        if cidr and cidr != self._pod_cidr:
+            self._pod_cidr = cidr
+            self._ranged.set()
 
-        def look(old: Obj | None, new: Obj | None) -> None:
-            if new is None or new["metadata"]["name"] != self._config.node_name or found.done():
-                return
-            cidr = (new.get("spec") or {}).get("podCIDR")
-            if cidr:
-                found.set_result(cidr)
+    async def _set_up_bridge(self) -> None:
+        self._ranged.clear()
+        mtu = await self._routes.open(self._pod_cidr)
+        self._mtu = await asyncio.to_thread(host.set_up_bridge, self._config, self._pod_cidr, mtu)
 
-        self._nodes.add_handler(look)
-        return await found
+    async def _follow_range(self) -> None:
+        """A Node that was deleted and comes back may be given another range: new pods get addresses of it,
+        those that are there keep theirs and their gateway."""
+        while True:
+            await self._ranged.wait()
+            await self._set_up_bridge()
+            await self.pods.open(self._pod_cidr)
+            log.info("new pods of this node live in %s", self._pod_cidr)
+
+    def _lost(self, table: str) -> None:
+        (self._proxy if table == self._config.table else self.policies).rewrite()
+
+    def _mtu_changed(self, mtu: int) -> None:
+        """It only falls while the daemon lives: pods that have the smaller one could no longer be given what
+        a wider bridge takes."""
+        # A tunnel that came is something to admit.
+        self._admission.set()
+        if mtu < self._mtu:
+            self._mtu = mtu
+            self.pods.set_mtu(mtu)
+            self._narrowing = asyncio.create_task(asyncio.to_thread(host.narrow_bridge, self._config, mtu))
 
     async def _keep_admitted(self) -> None:
         while True:

@@ -34,32 +34,40 @@ class Chain(NamedTuple):
         return f"{self.family} {self.table} {self.name}"
 
 
-def admit(nft: Nft, links: Iterable[str], own: Iterable[str]) -> None:
+class Admitted(NamedTuple):
+    """What shall pass: whatever uses our `links`, whatever goes between `pods` (by way of any link; "" for
+    none), and the packets of tunnels to `tunnel_port` (0 for none)."""
+
+    links: tuple[str, ...]
+    pods: str = ""
+    tunnel_port: int = 0
+
+
+def admit(nft: Nft, admitted: Admitted, own: Iterable[str]) -> None:
     """Adds what is missing. `own` are the names of our own tables. Blocks; raises NftError."""
-    links = sorted(links)
     for chain in foreign_chains(nft, own):
         present = {comment for _, comment in _our_rules(nft, chain)}
         lines = [
             f"insert rule {chain} {match} counter accept comment {_quoted(comment)}"
-            for match, comment in _rules(chain.hook, links)
+            for match, comment in _rules(chain.hook, admitted)
             if comment not in present
         ]
         if lines:
-            log.info("admitting %s to chain %s, which somebody else made", ", ".join(links), chain)
+            log.info("admitting pods to chain %s, which somebody else made", chain)
             nft.apply_blocking("\n".join(lines) + "\n")
-    for command in _legacy_commands(links):
+    for command in _legacy_commands(admitted):
         if subprocess.run([*command("-C")], capture_output=True, check=False).returncode != 0:
             subprocess.run([*command("-I")], capture_output=True, check=False)
 
 
-def withdraw(nft: Nft, links: Iterable[str], own: Iterable[str]) -> None:
-    """Removes what `admit` added for these links. Blocks."""
-    links = set(links)
+def withdraw(nft: Nft, admitted: Admitted, own: Iterable[str]) -> None:
+    """Removes what `admit` added for these. Blocks."""
     for chain in foreign_chains(nft, own):
+        ours = {comment for _, comment in _rules(chain.hook, admitted)}
         for handle, comment in _our_rules(nft, chain):
-            if comment.rpartition(" ")[2] in links:
+            if comment in ours:
                 nft.apply_blocking(f"delete rule {chain} handle {handle}\n")
-    for command in _legacy_commands(links):
+    for command in _legacy_commands(admitted):
         subprocess.run([*command("-D")], capture_output=True, check=False)
 
 
@@ -77,12 +85,17 @@ def foreign_chains(nft: Nft, own: Iterable[str]) -> list[Chain]:
     ]
 
 
-def _rules(hook: str, links: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _rules(hook: str, admitted: Admitted) -> Iterator[tuple[str, str]]:
     """(match, comment) of each rule for a hook."""
-    for link in links:
+    for link in admitted.links:
         yield f"iifname {_quoted(link)}", f"{COMMENT}: from {link}"
         if hook == "forward":
             yield f"oifname {_quoted(link)}", f"{COMMENT}: to {link}"
+    if admitted.pods and hook == "forward":
+        yield f"ip saddr {admitted.pods}", f"{COMMENT}: from {admitted.pods}"
+        yield f"ip daddr {admitted.pods}", f"{COMMENT}: to {admitted.pods}"
+    if admitted.tunnel_port and hook == "input":
+        yield f"udp dport {admitted.tunnel_port}", f"{COMMENT}: tunnel {admitted.tunnel_port}"
 
 
 def _our_rules(nft: Nft, chain: Chain) -> list[tuple[int, str]]:
@@ -107,15 +120,14 @@ def _quoted(text: str) -> str:
 
 class _LegacyCommand(NamedTuple):
     chain: str
-    option: str
-    link: str
+    match: tuple[str, ...]
 
     def __call__(self, verb: str) -> list[str]:
-        rule = [self.option, self.link, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"]
+        rule = [*self.match, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"]
         return [LEGACY, "-w", "5", verb, self.chain, *rule]
 
 
-def _legacy_commands(links: Iterable[str]) -> list[_LegacyCommand]:
+def _legacy_commands(admitted: Admitted) -> list[_LegacyCommand]:
     """Empty where nobody uses the old iptables."""
     try:
         tables = LEGACY_TABLES.read_text().split()
@@ -124,4 +136,9 @@ def _legacy_commands(links: Iterable[str]) -> list[_LegacyCommand]:
     if "filter" not in tables or shutil.which(LEGACY) is None:
         return []
     places = (("FORWARD", "-i"), ("FORWARD", "-o"), ("INPUT", "-i"))
-    return [_LegacyCommand(chain, option, link) for link in links for chain, option in places]
+    found = [_LegacyCommand(chain, (option, link)) for link in admitted.links for chain, option in places]
+    if admitted.pods:
+        found += [_LegacyCommand("FORWARD", (option, admitted.pods)) for option in ("-s", "-d")]
+    if admitted.tunnel_port:
+        found.append(_LegacyCommand("INPUT", ("-p", "udp", "--dport", str(admitted.tunnel_port))))
+    return found

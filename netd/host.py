@@ -1,7 +1,7 @@
 """The node's own part of the network: ranges, bridges, sysctls; and taking all of it away again.
 
-Everything blocks, for milliseconds; call it in a thread. Everything is idempotent. Sysctls stay as they are
-when the cluster goes, since by then others may rely on them (Docker needs `ip_forward` too).
+Everything blocks, for milliseconds; call it in a thread. Everything is idempotent. Sysctls that others may
+rely on by then (Docker needs `ip_forward` too) stay as they are when the cluster goes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LAST_METRIC = 65535
 SYSCTL = Path("/proc/sys/net")
 MTU = 1500
+# The port that Linux has for VXLAN.
+TUNNEL_PORT = 8472
 
 
 def claim_ranges(config: NetConfig) -> None:
@@ -37,14 +39,15 @@ def ensure_unreachable(cidrs: Iterable[str]) -> None:
         kernel.apply(rtnl.route(cidr, kind="unreachable", metric=LAST_METRIC) for cidr in cidrs)
 
 
-def set_up_bridge(config: NetConfig, pod_cidr: str) -> None:
-    """The pod bridge with the gateway's and the cluster DNS's addresses.
+def set_up_bridge(config: NetConfig, pod_cidr: str, mtu: int) -> int:
+    """The pod bridge with the gateway's and the cluster DNS's addresses; its MTU, which is `mtu` unless pods
+    that are there already have a smaller one.
 
     The service range is routed to it, so that the node's own connections to services have a source that every
     pod can answer; the packets themselves are translated, or refused, before they get there."""
-    gateway = AddressPool(pod_cidr).gateway
+    gateway = gateway_of(pod_cidr)
     with rtnl.Rtnl() as kernel:
-        mtu = uplink_mtu(kernel)
+        mtu = min([mtu, *(link.mtu for link in kernel.links() if is_pod_link(link))])
         kernel.apply([rtnl.bridge(config.bridge, mac=mac_of(gateway), mtu=mtu)])
         set_sysctl(f"ipv6/conf/{config.bridge}/disable_ipv6", "1")
         # Given again, since a bridge follows the MTU of its ports until it was told one.
@@ -60,6 +63,33 @@ def set_up_bridge(config: NetConfig, pod_cidr: str) -> None:
         )
     set_sysctl(f"ipv4/conf/{config.bridge}/send_redirects", "0")
     set_sysctl(f"ipv4/conf/{config.bridge}/route_localnet", "1")
+    return mtu
+
+
+def narrow_bridge(config: NetConfig, mtu: int) -> None:
+    """Gives the pod bridge a smaller MTU: what pods with a larger one send is then answered with what they
+    may send."""
+    with rtnl.Rtnl() as kernel:
+        kernel.apply([rtnl.link_up(config.bridge, mtu=mtu)])
+
+
+def let_loopback_out(kernel: rtnl.Rtnl, config: NetConfig) -> None:
+    """A node port on loopback may lead to another node. The other direction is refused by our table."""
+    for link in (kernel.link_with(config.node_address), kernel.link(config.tunnel)):
+        if link is not None and link.name != "lo":
+            set_sysctl(f"ipv4/conf/{link.name}/route_localnet", "1")
+
+
+def _keep_loopback_in(config: NetConfig) -> None:
+    """Before the table goes that guards it. A bridge of ours goes as a whole."""
+    with rtnl.Rtnl() as kernel:
+        link = kernel.link_with(config.node_address)
+    if link is not None and link.name not in ("lo", config.node_bridge):
+        set_sysctl(f"ipv4/conf/{link.name}/route_localnet", "0")
+
+
+def gateway_of(pod_cidr: str) -> str:
+    return AddressPool(pod_cidr).gateway
 
 
 def ensure_node_bridge(address: str, name: str) -> None:
@@ -79,7 +109,7 @@ def ensure_node_bridge(address: str, name: str) -> None:
     nft = Nft()
     try:
         nft.apply_blocking(_node_table(name, interface.network))
-        firewalls.admit(nft, [name], [name])
+        firewalls.admit(nft, firewalls.Admitted((name,)), [name])
     finally:
         nft.close()
 
@@ -101,10 +131,11 @@ def _node_table(name: str, network: ipaddress.IPv4Network) -> str:
 def admit(config: NetConfig) -> None:
     """Makes others' firewalls let the packets of the pods, and of nodes that share this machine, pass."""
     with rtnl.Rtnl() as kernel:
-        links = [name for name in (config.bridge, config.node_bridge) if kernel.link(name) is not None]
+        links = tuple(name for name in _link_names(config) if kernel.link(name) is not None)
+    port = TUNNEL_PORT if config.tunnel in links else 0
     nft = Nft()
     try:
-        firewalls.admit(nft, links, _own_tables(config))
+        firewalls.admit(nft, firewalls.Admitted(links, config.cluster_cidr, port), _own_tables(config))
     finally:
         nft.close()
 
@@ -112,9 +143,11 @@ def admit(config: NetConfig) -> None:
 def teardown(config: NetConfig, *, netns_dir: Path | None = None) -> None:
     """Removes every link, route, table and rule of Podium's, the namespaces pinned in `netns_dir` too, and
     nothing else."""
+    _keep_loopback_in(config)
     nft = Nft()
     try:
-        firewalls.withdraw(nft, [config.bridge, config.node_bridge], _own_tables(config))
+        admitted = firewalls.Admitted(_link_names(config), config.cluster_cidr, TUNNEL_PORT)
+        firewalls.withdraw(nft, admitted, _own_tables(config))
         lines = (f"add table ip {table}\ndelete table ip {table}\n" for table in _own_tables(config))
         nft.apply_blocking("".join(lines))
     finally:
@@ -124,12 +157,21 @@ def teardown(config: NetConfig, *, netns_dir: Path | None = None) -> None:
     for path in sorted(netns_dir.iterdir()) if netns_dir is not None and netns_dir.is_dir() else ():
         if namespaces.pinned(str(path)):
             namespaces.unpin(str(path))
+    forget_ports(config)
+
+
+def forget_ports(config: NetConfig) -> None:
+    """Forgets the host ports of pods that are all gone."""
     for path in sorted((config.state_dir / "hostports").glob("*.json")):
         path.unlink()
 
 
+def _link_names(config: NetConfig) -> tuple[str, ...]:
+    return config.bridge, config.node_bridge, config.tunnel
+
+
 def _own_tables(config: NetConfig) -> list[str]:
-    return [config.table, config.node_bridge]
+    return [config.table, config.policy_table, config.node_bridge]
 
 
 def _our_links(kernel: rtnl.Rtnl, config: NetConfig) -> Iterator[rtnl.Request]:
@@ -140,7 +182,11 @@ def _our_links(kernel: rtnl.Rtnl, config: NetConfig) -> Iterator[rtnl.Request]:
         if bridge and link.master == bridge and is_pod_link(link):
             yield rtnl.link_delete(link.name)
     for link in links:
-        if link.kind == "bridge" and link.name in (config.bridge, config.node_bridge):
+        if (link.kind, link.name) in (
+            ("bridge", config.bridge),
+            ("bridge", config.node_bridge),
+            ("vxlan", config.tunnel),
+        ):
             yield rtnl.link_delete(link.name)
 
 
@@ -151,6 +197,12 @@ def _our_routes(kernel: rtnl.Rtnl, config: NetConfig) -> Iterator[rtnl.Request]:
         network = ipaddress.IPv4Network(route.destination)
         if route.protocol == rtnl.ROUTE_PROTOCOL and any(network.subnet_of(range_) for range_ in ranges):
             yield rtnl.route_delete(route.destination, kind=kinds[route.kind], metric=route.metric)
+
+
+def underlay_mtu(kernel: rtnl.Rtnl, node_address: str) -> int:
+    """The MTU of the link that nodes reach each other by."""
+    link = kernel.link_with(node_address)
+    return uplink_mtu(kernel) if link is None or link.name == "lo" else link.mtu
 
 
 def uplink_mtu(kernel: rtnl.Rtnl) -> int:

@@ -104,3 +104,13 @@ class Nft:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
+
+
+async def names_in(nft: Nft, table: str) -> tuple[list[str], list[str]]:
+    """Names of the chains and of the sets and maps in an IPv4 table, as the kernel has it."""
+
+    async def names(command: str, *kinds: str) -> list[str]:
+        found = [entry[kind] for entry in await nft.query(command) for kind in kinds if kind in entry]
+        return [entry["name"] for entry in found if entry["table"] == table]
+
+    return await names("list chains ip", "chain"), await names("list sets ip", "set", "map")

@@ -7,7 +7,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from podium.netd.conntrack import NETLINK_NETFILTER
 from podium.netd.netlink import attributes, split
@@ -24,11 +24,13 @@ GENERIC_HEADER = 4
 
 
 class NftWatch:
-    """`lost()` is called when the table `own` was deleted, `foreign()` when a chain appeared or a rule went
-    elsewhere. Both on the loop; also when notifications were too many to be kept, since then anything may
-    have happened."""
+    """`lost(name)` is called when one of the tables `own` was deleted, `foreign()` when a chain appeared or a
+    rule went elsewhere. Both on the loop; also when notifications were too many to be kept, since then
+    anything may have happened."""
 
-    def __init__(self, own: str, *, lost: Callable[[], None], foreign: Callable[[], None]) -> None:
+    def __init__(
+        self, own: Collection[str], *, lost: Callable[[str], None], foreign: Callable[[], None]
+    ) -> None:
         self._own = own
         self._lost = lost
         self._foreign = foreign
@@ -63,8 +65,9 @@ class NftWatch:
         if kind not in (DELETE_TABLE, NEW_CHAIN, DELETE_RULE):
             return
         name = next((value for key, value in attributes(payload, GENERIC_HEADER) if key == NAME), b"")
-        own = name.rstrip(b"\0").decode() == self._own
+        table = name.rstrip(b"\0").decode()
+        own = table in self._own
         if own and kind == DELETE_TABLE:
-            self._lost()
+            self._lost(table)
         elif not own and kind != DELETE_TABLE:
             self._foreign()

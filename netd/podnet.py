@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from podium.api.types import Obj
 from podium.netd import namespaces, rtnl
@@ -31,15 +32,31 @@ ALIAS = "podium-pod"
 AT_ONCE = 4
 
 
+class Guards(Protocol):
+    """Who decides whom a pod may talk to."""
+
+    async def guard(self, pod: Obj, ip: str) -> None: ...
+
+    def forget(self, uid: str) -> None: ...
+
+
 class PodNetwork:
     """What `runtime` calls. At most one call per pod at a time; any number of pods at once.
 
-    `ports_changed(uid, ports)` is told which host ports a pod has, at the latest before `setup` returns."""
+    `ports_changed(uid, ports)` is told which host ports a pod has, at the latest before `setup` returns;
+    `unused(uid)` waits until no new connection is sent to a pod; `guards` have their rules
+    for a pod before it starts."""
 
     def __init__(
-        self, config: NetConfig, ports_changed: Callable[[str, tuple[HostPort, ...]], None] | None = None
+        self,
+        config: NetConfig,
+        ports_changed: Callable[[str, tuple[HostPort, ...]], None] | None = None,
+        unused: Callable[[str], Awaitable[None]] | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self._config = config
+        self._guards = guards
+        self._unused = unused
         self._ports_changed = ports_changed or (lambda uid, ports: None)
         self._host_ports = HostPorts(config.state_dir)
         self._pool: AddressPool | None = None
@@ -48,6 +65,10 @@ class PodNetwork:
         self._addresses: dict[str, str] = {}
         self._making: dict[str, asyncio.Task[str]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def set_mtu(self, mtu: int) -> None:
+        """What pods that are connected from now on may send."""
+        self._mtu = mtu
 
     async def open(self, pod_cidr: str) -> None:
         """Reads back what is on the machine. The bridge must be there."""
@@ -79,7 +100,15 @@ class PodNetwork:
             address = await asyncio.shield(self._making.get(uid) or self._start_making(uid, netns))
         if uid not in self._host_ports:
             self._publish_ports(uid, pod, address)
+        if self._guards is not None:
+            await self._guards.guard(pod, address)
         return [address]
+
+    async def withdrawn(self, uid: str) -> None:
+        """Waits until Services no longer send new connections to a pod that is being deleted; for a short
+        while at most."""
+        if self._unused is not None:
+            await self._unused(uid)
 
     async def teardown(self, uid: str, netns: str) -> None:
         """Removes the pod's links, lets its namespace and addresses go. Idempotent. Needs no `open`."""
@@ -88,6 +117,8 @@ class PodNetwork:
         if uid in self._host_ports:
             self._ports_changed(uid, ())
             self._host_ports.forget(uid)
+        if self._guards is not None:
+            self._guards.forget(uid)
         async with self._slots:
             await namespaces.in_thread(lambda: _disconnect(uid, netns))
         address = self._addresses.pop(uid, None)
@@ -239,4 +270,8 @@ def identity(link: rtnl.Link) -> tuple[str, str]:
 
 
 def is_pod_link(link: rtnl.Link) -> bool:
-    return link.kind == "veth" and link.name.startswith("pod") and len(link.name) == 15
+    return link.kind == "veth" and is_pod_link_name(link.name)
+
+
+def is_pod_link_name(name: str) -> bool:
+    return name.startswith("pod") and len(name) == 15

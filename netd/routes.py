@@ -1,80 +1,74 @@
-"""Routes to the pods of other nodes on a link that the nodes share."""
+"""Ways to the pods of other nodes. Pure.
+
+Nodes that share a link route to each other. Between all others there is a tunnel link: VXLAN whose ends, and
+whose neighbours' MAC addresses, follow from the Nodes, so that nothing has to be learned or announced.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import logging
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from podium.api.types import Obj
-from podium.client.informer import Informer
-from podium.netd import rtnl
-from podium.netd.config import NetConfig
+from podium.netd.addresses import AddressPool, mac_of
+from podium.netd.config import Mode
+from podium.netd.rtnl import Neighbour
 
-log = logging.getLogger(__name__)
-
-
-def wanted_routes(nodes: list[Obj], own_name: str) -> dict[str, str]:
-    """Pod range → address of its node, for every node but our own. Pure."""
-    found = {}
-    for node in nodes:
-        cidr = (node.get("spec") or {}).get("podCIDR")
-        addresses = (node.get("status") or {}).get("addresses") or ()
-        address = next((entry["address"] for entry in addresses if entry.get("type") == "InternalIP"), "")
-        if node["metadata"]["name"] != own_name and cidr and address and ":" not in cidr + address:
-            found[cidr] = address
-    return found
+# Outer Ethernet, IPv4, UDP and VXLAN headers (RFC 7348).
+TUNNEL_HEADERS = 50
 
 
-class NodeRoutes:
-    """Follows the Nodes. Routes that an earlier daemon left are replaced or removed by the first pass."""
+class Peer(NamedTuple):
+    """Another node, as the network sees it."""
 
-    def __init__(self, config: NetConfig, nodes: Informer) -> None:
-        self._config = config
-        self._nodes = nodes
-        self._applied: dict[str, str] | None = None
-        self._wake = asyncio.Event()
-        self._settled = asyncio.Event()
-        nodes.add_handler(self._changed)
+    name: str
+    pod_cidr: str
+    address: str
 
-    async def settled(self) -> None:
-        """Waits until the routes are what the Nodes known by now ask for."""
-        await self._settled.wait()
 
-    def _changed(self, old: Obj | None, new: Obj | None) -> None:
-        self._settled.clear()
-        self._wake.set()
+class Way(NamedTuple):
+    """How to get to the pods of `peer`."""
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        await self._nodes.synced()
-        self._wake.set()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            wanted = wanted_routes(self._nodes.list(), self._config.node_name)
-            if wanted != self._applied:
-                await asyncio.to_thread(self._apply, wanted)
-                self._applied = wanted
-            if not self._wake.is_set():
-                self._settled.set()
+    peer: Peer
+    tunnel: bool
 
-    def _apply(self, wanted: dict[str, str]) -> None:
-        with rtnl.Rtnl() as kernel:
-            kernel.apply(rtnl.route_delete(cidr) for cidr in self._ours(kernel) - wanted.keys())
-            for cidr, address in wanted.items():
-                try:
-                    kernel.apply([rtnl.route(cidr, gateway=address)])
-                except OSError as error:
-                    log.warning("no way to the pods of node %s: %s", address, error)
+    @property
+    def gateway(self) -> str:
+        """The next hop; in the tunnel it is the other node's gateway, which is known to be at its end."""
+        return AddressPool(self.peer.pod_cidr).gateway if self.tunnel else self.peer.address
 
-    def _ours(self, kernel: rtnl.Rtnl) -> set[str]:
-        """Pod ranges that are routed by way of another node."""
-        pods = ipaddress.IPv4Network(self._config.cluster_cidr)
-        return {
-            route.destination
-            for route in kernel.routes()
-            if route.protocol == rtnl.ROUTE_PROTOCOL
-            and route.gateway
-            and ipaddress.IPv4Network(route.destination).subnet_of(pods)
-        }
+
+def peers_of(nodes: Iterable[Obj], own_name: str) -> list[Peer]:
+    """Every node but our own that has a pod range and an address."""
+    found = (peer_of(node) for node in nodes if node["metadata"]["name"] != own_name)
+    return sorted(peer for peer in found if peer is not None)
+
+
+def peer_of(node: Obj) -> Peer | None:
+    cidr = (node.get("spec") or {}).get("podCIDR")
+    addresses = (node.get("status") or {}).get("addresses") or ()
+    address = next((entry["address"] for entry in addresses if entry.get("type") == "InternalIP"), "")
+    if not cidr or not address or ":" in cidr + address:
+        return None
+    return Peer(node["metadata"]["name"], cidr, address)
+
+
+def ways(peers: Iterable[Peer], mode: Mode, shares_link: Callable[[str], bool]) -> list[Way]:
+    return [
+        Way(peer, mode == "vxlan" or (mode == "auto" and not shares_link(peer.address))) for peer in peers
+    ]
+
+
+def entries(found: Iterable[Way]) -> set[Neighbour]:
+    """What the tunnel link has to know: who has the gateways' addresses, and where these are."""
+    known = set()
+    for way in found:
+        if way.tunnel:
+            mac = mac_of(way.peer.address)
+            known.add(Neighbour(mac, way.gateway, forwarding=False))
+            known.add(Neighbour(mac, way.peer.address, forwarding=True))
+    return known
+
+
+def pod_mtu(underlay: int, *, tunnel: bool) -> int:
+    return underlay - TUNNEL_HEADERS if tunnel else underlay

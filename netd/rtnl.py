@@ -18,18 +18,25 @@ from typing import Any, NamedTuple
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from podium.netd.netlink import ACK, DONE, DUMP, ERROR, HEADER, REQUEST, attributes, split
 
 # include/uapi/linux/netlink.h and rtnetlink.h, as far as `netlink` does not have them.
 REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
-NEWLINK, DELLINK, GETLINK, SETLINK, NEWADDR, NEWROUTE, DELROUTE, GETROUTE = 16, 17, 18, 19, 20, 24, 25, 26
+NEWLINK, DELLINK, GETLINK, SETLINK, NEWADDR, GETADDR = 16, 17, 18, 19, 20, 22
+NEWROUTE, DELROUTE, GETROUTE, NEWNEIGH, DELNEIGH, GETNEIGH = 24, 25, 26, 28, 29, 30
 SOL_NETLINK, CAP_ACK, EXT_ACK, GET_STRICT_CHK = 270, 10, 11, 12
 ACK_TLVS = 0x200
 UP = 0x1
 SCOPES = {"global": 0, "link": 253, "host": 254}
 ROUTE_TYPES = {"unicast": 1, "unreachable": 7}
+# The next hop is on the link although no address of the link says so.
+ONLINK = 0x4
+# include/uapi/linux/neighbour.h.
+PERMANENT, ITSELF = 0x80, 0x02
+BRIDGE_FAMILY = 7
 MAIN_TABLE = 254
 # Marks the routes that are Podium's, as `proto` does for every routing daemon (rtnetlink.h leaves 5 to 255 to
 # users).
@@ -51,6 +58,14 @@ class Link(NamedTuple):
     master: int
     mtu: int
     kind: str
+
+
+class Neighbour(NamedTuple):
+    """Who has `mac`: the neighbour at `address`, or, for a forwarding entry, the tunnel's end there."""
+
+    mac: str
+    address: str
+    forwarding: bool
 
 
 class Route(NamedTuple):
@@ -100,6 +115,40 @@ def veth(name: str, *, peer: str, peer_namespace: int, peer_mac: str, mtu: int) 
     return Request(_encode(ifinfmsg(), NEWLINK, CREATE | EXCL, attrs), f"add veth {name}")
 
 
+def vxlan(name: str, *, mac: str, number: int, port: int, local: str, mtu: int) -> Request:
+    """Adds a tunnel link that only knows the ends it is told of."""
+    inner = [
+        ("IFLA_VXLAN_ID", number),
+        ("IFLA_VXLAN_LOCAL", local),
+        ("IFLA_VXLAN_PORT", port),
+        ("IFLA_VXLAN_LEARNING", 0),
+    ]
+    info = {"attrs": [("IFLA_INFO_KIND", "vxlan"), ("IFLA_INFO_DATA", {"attrs": inner})]}
+    attrs = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
+    return Request(_encode(ifinfmsg(), NEWLINK, CREATE | EXCL, attrs), f"add tunnel link {name}")
+
+
+def _neighbour(index: int, entry: Neighbour) -> tuple[Any, list[tuple[str, Any]]]:
+    message = ndmsg()
+    message["family"] = BRIDGE_FAMILY if entry.forwarding else socket.AF_INET
+    message["ifindex"] = index
+    message["state"] = PERMANENT
+    message["flags"] = ITSELF if entry.forwarding else 0
+    return message, [("NDA_DST", entry.address), ("NDA_LLADDR", entry.mac)]
+
+
+def neighbour(index: int, entry: Neighbour) -> Request:
+    """Adds a permanent entry to the link `index`, or replaces the one of the same key."""
+    message, attrs = _neighbour(index, entry)
+    return Request(_encode(message, NEWNEIGH, CREATE | REPLACE, attrs), f"add neighbour {entry.address}")
+
+
+def neighbour_delete(index: int, entry: Neighbour) -> Request:
+    message, attrs = _neighbour(index, entry)
+    data = _encode(message, DELNEIGH, 0, attrs)
+    return Request(data, f"delete neighbour {entry.address}", (errno.ENOENT, errno.ENODEV))
+
+
 def link_up(name: str, *, master: int = 0, alias: str = "", mac: str = "", mtu: int = 0) -> Request:
     message = ifinfmsg()
     message["flags"] = message["change"] = UP
@@ -113,6 +162,12 @@ def link_up(name: str, *, master: int = 0, alias: str = "", mac: str = "", mtu: 
     if mtu:
         attrs.append(("IFLA_MTU", mtu))
     return Request(_encode(message, SETLINK, 0, attrs), f"set link {name}")
+
+
+def link_down(name: str) -> Request:
+    message = ifinfmsg()
+    message["change"] = UP
+    return Request(_encode(message, SETLINK, 0, [("IFLA_IFNAME", name)]), f"set link {name} down")
 
 
 def hairpin(name: str) -> Request:
@@ -173,6 +228,7 @@ def route(
     gateway: str = "",
     source: str = "",
     metric: int = 0,
+    onlink: bool = False,
 ) -> Request:
     """Adds a route ("default" or "NETWORK/LENGTH") to the main table, or replaces the one of the same
     metric."""
@@ -180,6 +236,7 @@ def route(
     message, attrs = _route(
         destination, kind=kind, oif=oif, gateway=gateway, source=source, scope=scope, metric=metric
     )
+    message["flags"] = ONLINK if onlink else 0
     return Request(_encode(message, NEWROUTE, CREATE | REPLACE, attrs), f"add route {destination}")
 
 
@@ -270,6 +327,42 @@ class Rtnl:
             _routed(entry) for entry in self._dump(message, GETROUTE, rtmsg) if entry["table"] == MAIN_TABLE
         )
         return list(found)
+
+    def route_to(self, address: str) -> Route | None:
+        """The route that a packet to this address would take, None if it would take none."""
+        message = rtmsg()
+        message["family"] = socket.AF_INET
+        message["dst_len"] = 32
+        message["attrs"] = [("RTA_DST", address)]
+        message["header"]["type"] = GETROUTE
+        message["header"]["flags"] = REQUEST
+        message.encode()
+        self._socket.send(bytes(message.data))
+        for kind, _, _, payload in self._receive():
+            if kind != ERROR:
+                return _routed(_decoded(rtmsg, kind, payload))
+        return None
+
+    def link_with(self, address: str) -> Link | None:
+        """The link that has this address."""
+        message = ifaddrmsg()
+        message["family"] = socket.AF_INET
+        found = self._dump(message, GETADDR, ifaddrmsg)
+        index = next((entry["index"] for entry in found if entry.get_attr("IFA_LOCAL") == address), 0)
+        return next((link for link in self.links() if index and link.ifindex == index), None)
+
+    def neighbours(self, index: int) -> set[Neighbour]:
+        """The permanent entries of one link, those that its tunnel forwards by too."""
+        found = set()
+        for family in (socket.AF_INET, BRIDGE_FAMILY):
+            message = ndmsg()
+            message["family"] = family
+            message["ifindex"] = index
+            for entry in self._dump(message, GETNEIGH, ndmsg):
+                mac, address = entry.get_attr("NDA_LLADDR"), entry.get_attr("NDA_DST")
+                if entry["ifindex"] == index and entry["state"] & PERMANENT and mac and address:
+                    found.add(Neighbour(mac, address, family == BRIDGE_FAMILY))
+        return found
 
     def _dump(self, message: Any, kind: int, decoder: type[Any]) -> list[Any]:
         message["header"]["type"] = kind

@@ -12,6 +12,8 @@ from podium.netd.config import NetConfig
 
 # Maps and sets whose elements follow the services; `table.Table` names them.
 SERVICES, NODE_PORTS, HAIRPIN, OUTSIDE, REFUSED = "services", "nodeports", "hairpin", "outside", "refused"
+# Nodes on a link that this one shares.
+NEAR = "near"
 # One map per protocol: nft refuses to take a port of one for a port of another.
 ENDPOINTS = {protocol: f"{protocol}-endpoints" for protocol in ("tcp", "udp", "sctp")}
 
@@ -22,6 +24,7 @@ SETS = {
     HAIRPIN: ("set", "type ipv4_addr . ipv4_addr"),
     OUTSIDE: ("set", "type ipv4_addr . inet_proto . inet_service"),
     REFUSED: ("set", "type ipv4_addr . inet_proto . inet_service"),
+    NEAR: ("set", "type ipv4_addr"),
     **{
         name: ("map", f"typeof numgen inc mod 2 : ip daddr . {protocol} dport")
         for protocol, name in ENDPOINTS.items()
@@ -45,7 +48,7 @@ def chains(config: NetConfig) -> dict[str, tuple[str, tuple[str, ...]]]:
         ),
         "refuse": ("", ("meta l4proto tcp reject with tcp reset", "reject with icmp type port-unreachable")),
         "unanswered": ("", _unanswered(config)),
-        "guard": ("type filter hook prerouting priority -300", _guard(config)),
+        "guard": ("type filter hook prerouting priority -300", _guard()),
         # Ahead of others' rules for the same hook (-100): a published port of somebody else is not a
         # service's.
         "nat-prerouting": ("type nat hook prerouting priority -105", ("jump dispatch",)),
@@ -60,7 +63,12 @@ def chains(config: NetConfig) -> dict[str, tuple[str, tuple[str, ...]]]:
                 "fib daddr oif missing goto refuse",
             ),
         ),
-        "filter-forward": ("type filter hook forward priority -5", ("jump unanswered",)),
+        "filter-forward": (
+            "type filter hook forward priority -5",
+            # What connection tracking does not know is not translated: a client that gets it with the
+            # endpoint's own address answers with a reset, and the connection is gone.
+            (f"ip saddr {config.cluster_cidr} ct state invalid drop", "jump unanswered"),
+        ),
         "filter-output": (
             "type filter hook output priority -5",
             (
@@ -80,22 +88,24 @@ def _unanswered(config: NetConfig) -> tuple[str, ...]:
     )
 
 
-def _guard(config: NetConfig) -> tuple[str, ...]:
-    """Node ports on loopback want `route_localnet` on the pod bridge; nobody may reach the node's loopback by
-    that."""
-    return (f'iifname {{ "{config.bridge}", "{config.node_bridge}" }} ip daddr 127.0.0.0/8 drop',)
+def _guard() -> tuple[str, ...]:
+    """Node ports on loopback want `route_localnet` on the links that they lead to; nobody may reach the
+    node's loopback by that."""
+    return ('iifname != "lo" ip daddr 127.0.0.0/8 drop',)
 
 
 def _masquerade(config: NetConfig) -> tuple[str, ...]:
     """Where the answer would not come back this way: a pod that meets itself, pods' traffic to outside of the
-    cluster, and services' traffic from outside that leaves for another node. Everything else keeps its
-    source."""
+    cluster, and services' traffic that came from elsewhere and leaves for another node. Everything else keeps
+    its source."""
     pods, bridge = config.cluster_cidr, config.bridge
     return (
         'oifname "lo" accept',
         f"ct status dnat ip saddr . ip daddr @{HAIRPIN} masquerade",
         "ct status dnat ip saddr 127.0.0.0/8 masquerade",
-        f'ip saddr {pods} ip daddr != {pods} oifname != "{bridge}" masquerade',
+        f'ip saddr {pods} ip daddr != {pods} ip daddr != @{NEAR} oifname != "{bridge}" masquerade',
         f'ct status dnat ip saddr != {pods} ip daddr {pods} oifname != "{bridge}" masquerade',
-        f"ct status dnat {TARGET} @{OUTSIDE} masquerade",
+        # Also a pod of another node that came by this node's port.
+        f'ct status dnat iifname != "{bridge}" oifname != "{bridge}" fib saddr type != local masquerade',
+        f"ct status dnat ip daddr != @{NEAR} {TARGET} @{OUTSIDE} masquerade",
     )

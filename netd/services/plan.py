@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from podium.api.types import Obj
+from podium.netd.config import NetConfig
 from podium.netd.hostports import HostPort
 from podium.netd.services import base
+from podium.netd.services.endpoints import Endpoint, endpoints_of, is_ipv4, nearest, usable
 
 SERVICE_NAME = "kubernetes.io/service-name"
 # A service with one of these labels is somebody else's, or nobody's, to proxy.
@@ -34,36 +35,34 @@ class Group(NamedTuple):
     endpoints: frozenset[Address]
 
 
-class Endpoint(NamedTuple):
-    """`fallback`: it still serves while it terminates, and is used when nothing is ready."""
+class Health(NamedTuple):
+    """What a load balancer's probe of `port` is told: how many endpoints are ready on this node."""
 
-    ip: str
     port: int
-    local: bool
-    ready: bool
-    fallback: bool
+    endpoints: int
 
 
 @dataclass
 class Plan:
     """`elements` maps to the value, "" in a set. `groups` and `chains` map the name of a chain to what it
     holds; `sticky` maps the name of a set of clients to its timeout in seconds. `udp` are the endpoints that
-    get datagrams."""
+    get datagrams. `health` is None for a service that nobody probes."""
 
     elements: dict[Element, str] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sticky: dict[str, int] = field(default_factory=dict)
     udp: set[Address] = field(default_factory=set)
+    health: Health | None = None
 
 
 class Planner:
-    """What a plan depends on besides the service: the node that it is made for."""
+    """What a plan depends on besides the service: the node that it is made for, in `zone` ("" for none)."""
 
-    def __init__(self, node_name: str, cluster_cidr: str) -> None:
-        self._node = node_name
-        self._cluster_cidr = cluster_cidr
-        self._pods = ipaddress.IPv4Network(cluster_cidr)
+    def __init__(self, config: NetConfig, zone: str = "") -> None:
+        self._node, self._bridge = config.node_name, config.bridge
+        self.zone = zone
+        self._pods = ipaddress.IPv4Network(config.cluster_cidr)
 
     def service(self, service: Obj, slices: Iterable[Obj]) -> Plan:
         plan = Plan()
@@ -71,8 +70,13 @@ class Planner:
         if not _proxied(service, spec):
             return plan
         slices = list(slices)
+        here: set[str] = set()
         for port in spec.get("ports") or ():
-            self._port(plan, service, port, list(self._endpoints(slices, port)))
+            found = list(endpoints_of(slices, port, self._node))
+            here |= {endpoint.ip for endpoint in found if endpoint.local and endpoint.ready}
+            self._port(plan, service, port, found)
+        if spec.get("healthCheckNodePort"):
+            plan.health = Health(spec["healthCheckNodePort"], len(here))
         return plan
 
     def host_ports(self, uid: str, ports: Iterable[HostPort]) -> Plan:
@@ -89,27 +93,6 @@ class Planner:
             plan.elements[Element(base.HAIRPIN, f"{port.pod_ip} . {port.pod_ip}")] = ""
         return plan
 
-    def _endpoints(self, slices: list[Obj], port: Obj) -> Iterator[Endpoint]:
-        wanted = (port.get("name") or "", port.get("protocol") or "TCP")
-        for found in slices:
-            if found.get("addressType") != "IPv4":
-                continue
-            for offered in found.get("ports") or ():
-                if (offered.get("name") or "", offered.get("protocol") or "TCP") != wanted:
-                    continue
-                if offered.get("port"):
-                    yield from self._addresses(found.get("endpoints") or (), offered["port"])
-
-    def _addresses(self, endpoints: Iterable[Obj], port: int) -> Iterator[Endpoint]:
-        for endpoint in endpoints:
-            conditions = endpoint.get("conditions") or {}
-            ready = conditions.get("ready") is not False
-            serving = ready if conditions.get("serving") is None else bool(conditions["serving"])
-            fallback = serving and bool(conditions.get("terminating"))
-            local = endpoint.get("nodeName") == self._node
-            for ip in filter(is_ipv4, endpoint.get("addresses") or ()):
-                yield Endpoint(ip, port, local, ready, fallback)
-
     def _port(self, plan: Plan, service: Obj, port: Obj, found: list[Endpoint]) -> None:
         spec, meta = service["spec"], service["metadata"]
         protocol, number = (port.get("protocol") or "TCP").lower(), port["port"]
@@ -117,10 +100,11 @@ class Planner:
         affinity = _affinity(spec)
         internal_local = spec.get("internalTrafficPolicy") == "Local"
         external_local = spec.get("externalTrafficPolicy") == "Local"
-        cluster = _balance(plan, f"svc-{name}", protocol, _usable(found), affinity)
+        near = nearest(usable(found), self._node, self.zone)
+        cluster = _balance(plan, f"svc-{name}", protocol, near, affinity)
         local = ""
         if internal_local or external_local:
-            here = _usable([endpoint for endpoint in found if endpoint.local])
+            here = usable(endpoint for endpoint in found if endpoint.local)
             local = _balance(plan, f"loc-{name}", protocol, here, affinity)
         internal = local if internal_local else cluster
         if internal:
@@ -130,13 +114,20 @@ class Planner:
         if cluster and external_local and _is_external(service):
             external = f"ext-{name}"
             plan.chains[external] = self._strangers_stay(cluster, local)
-        _expose(plan, service, port, protocol, external)
+        if port.get("nodePort") and external:
+            plan.elements[Element(base.NODE_PORTS, f"{protocol} . {port['nodePort']}")] = f"goto {external}"
+        for kind, ips, ranges in _public(service):
+            if not ips:
+                continue
+            way = _guarded(plan, f"{kind}-{name}", external, ranges, strict=external != cluster)
+            for ip in ips:
+                _lead(plan, f"{ip} . {protocol} . {number}", way)
         self._paths(plan, protocol, found)
 
     def _strangers_stay(self, cluster: str, local: str) -> tuple[str, ...]:
-        """The cluster's own clients may go anywhere; strangers stay on this node, so that their address is
-        kept."""
-        rules = (f"ip saddr {self._cluster_cidr} goto {cluster}", f"fib saddr type local goto {cluster}")
+        """The node's own clients and its pods may go anywhere; strangers, other nodes and their pods too,
+        stay on this node, so that their address is kept."""
+        rules = (f'iifname "{self._bridge}" goto {cluster}', f"fib saddr type local goto {cluster}")
         return (*rules, f"goto {local}") if local else rules
 
     def _paths(self, plan: Plan, protocol: str, endpoints: Iterable[Endpoint]) -> None:
@@ -159,22 +150,6 @@ def _proxied(service: Obj, spec: Obj) -> bool:
 def _cluster_ips(spec: Obj) -> list[str]:
     ips = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
     return [ip for ip in ips if is_ipv4(ip)]
-
-
-def is_ipv4(text: str) -> bool:
-    """What is no IPv4 address (another family's, "None", nothing) must not get into a transaction, which
-    would fail as a whole."""
-    try:
-        socket.inet_pton(socket.AF_INET, text)
-    except OSError:
-        return False
-    return True
-
-
-def _usable(endpoints: list[Endpoint]) -> list[Endpoint]:
-    """Those that are ready; if there are none, those that still serve while they terminate."""
-    ready = [endpoint for endpoint in endpoints if endpoint.ready]
-    return ready or [endpoint for endpoint in endpoints if endpoint.fallback]
 
 
 def _affinity(spec: Obj) -> int:
@@ -221,26 +196,56 @@ def _stick(plan: Plan, chain: str, protocol: str, addresses: list[Address], seco
         plan.udp.update(addresses)
 
 
-def _public_ips(service: Obj) -> list[str]:
-    """Addresses beside the cluster's own that lead to the service."""
-    ips = list(service["spec"].get("externalIPs") or ())
-    for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
-        if ingress.get("ip") and ingress.get("ipMode", "VIP") == "VIP":
-            ips.append(ingress["ip"])
-    return [ip for ip in ips if is_ipv4(ip)]
+def _load_balancer_ips(service: Obj) -> list[str]:
+    """Those whose packets come with this address."""
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    found = (entry.get("ip") or "" for entry in ingress if entry.get("ipMode", "VIP") == "VIP")
+    return [ip for ip in found if is_ipv4(ip)]
+
+
+def _external_ips(service: Obj) -> list[str]:
+    return [ip for ip in service["spec"].get("externalIPs") or () if is_ipv4(ip)]
 
 
 def _is_external(service: Obj) -> bool:
-    return service["spec"].get("type") in ("NodePort", "LoadBalancer") or bool(_public_ips(service))
+    kind = service["spec"].get("type")
+    return kind in ("NodePort", "LoadBalancer") or bool(_external_ips(service))
 
 
-def _expose(plan: Plan, service: Obj, port: Obj, protocol: str, chain: str) -> None:
-    """Node port, external and load balancer addresses lead to `chain`; "" means that nobody is there."""
-    if port.get("nodePort") and chain:
-        plan.elements[Element(base.NODE_PORTS, f"{protocol} . {port['nodePort']}")] = f"goto {chain}"
-    for ip in _public_ips(service):
-        key = f"{ip} . {protocol} . {port['port']}"
-        if chain:
-            plan.elements[Element(base.SERVICES, key)] = f"goto {chain}"
-        else:
-            plan.elements[Element(base.REFUSED, key)] = ""
+def _public(service: Obj) -> list[tuple[str, list[str], list[str] | None]]:
+    """(kind, addresses beside the cluster's own that lead to the service, whose packets may use them: None
+    for everybody's)."""
+    return [
+        ("lb", _load_balancer_ips(service), _source_ranges(service["spec"])),
+        ("eip", _external_ips(service), None),
+    ]
+
+
+def _source_ranges(spec: Obj) -> list[str] | None:
+    listed = spec.get("loadBalancerSourceRanges")
+    if not listed:
+        return None
+    parsed = (ipaddress.ip_network(text.strip(), strict=False) for text in listed)
+    ranges = ipaddress.collapse_addresses(one for one in parsed if isinstance(one, ipaddress.IPv4Network))
+    found = [str(one) for one in ranges]
+    return None if found == ["0.0.0.0/0"] else found
+
+
+def _guarded(plan: Plan, name: str, chain: str, ranges: list[str] | None, *, strict: bool) -> str:
+    """The chain that leads to `chain` whom it may; "" if nobody is there. `strict`: what `chain` does not
+    take must not go on to what else has the address."""
+    if not chain or (ranges is None and not strict):
+        return chain
+    rules = []
+    if ranges is not None:
+        rules.append(f"ip saddr != {{ {', '.join(ranges)} }} drop" if ranges else "drop")
+    rules += [f"jump {chain}", "drop"] if strict else [f"goto {chain}"]
+    plan.chains[name] = tuple(rules)
+    return name
+
+
+def _lead(plan: Plan, key: str, chain: str) -> None:
+    if chain:
+        plan.elements[Element(base.SERVICES, key)] = f"goto {chain}"
+    else:
+        plan.elements[Element(base.REFUSED, key)] = ""

@@ -17,14 +17,16 @@ from podium.client.informer import Informer
 from podium.netd import conntrack
 from podium.netd.config import NetConfig
 from podium.netd.hostports import HostPort
-from podium.netd.nft import Nft, NftError
+from podium.netd.nft import Nft, NftError, names_in
 from podium.netd.services import base
-from podium.netd.services.plan import SERVICE_NAME, Plan, Planner
+from podium.netd.services.health import HealthChecks
+from podium.netd.services.plan import SERVICE_NAME, Element, Plan, Planner
 from podium.netd.services.table import Table
 
 log = logging.getLogger(__name__)
 
 BY_SERVICE = "service"
+ZONE = "topology.kubernetes.io/zone"
 RETRY_SECONDS = 2.0
 # After so many services others get their turn on the event loop: a millisecond or two.
 PLANS_AT_A_TIME = 32
@@ -45,11 +47,13 @@ class ServiceProxy:
         self._nft = nft
         self._services = services
         self._slices = slices
-        self._planner = Planner(config.node_name, config.cluster_cidr)
+        self._planner = Planner(config)
         self._table = Table(config)
         self._plans: dict[str, Plan] = {}
         self._dirty: set[str] = set()
         self._host_ports: dict[str, tuple[HostPort, ...]] = {}
+        self._nearby: frozenset[str] = frozenset()
+        self._health = HealthChecks()
         self._stale_table = True
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -69,6 +73,21 @@ class ServiceProxy:
             self._host_ports.pop(uid, None)
         self._mark(f"pod {uid}")
 
+    def set_near(self, addresses: frozenset[str]) -> None:
+        """The nodes that share a link with this one: they see pods' own addresses."""
+        self._nearby = addresses
+        self._mark("nodes near")
+
+    def node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """A handler for Nodes: this node's zone decides which endpoints are near."""
+        if new is None or new["metadata"]["name"] != self._config.node_name:
+            return
+        zone = str((new["metadata"].get("labels") or {}).get(ZONE, ""))
+        if zone != self._planner.zone:
+            self._planner = Planner(self._config, zone)
+            for service in self._services.list():
+                self._mark(key_of(service))
+
     def rewrite(self) -> None:
         """The table can no longer be relied on: somebody else touched it."""
         self._stale_table = True
@@ -79,11 +98,17 @@ class ServiceProxy:
         """Writes the table with what is known so far, so that masquerading and refusal work before the API
         server answers. A table that an earlier daemon left is better than that and stays until all services
         are known."""
-        if "dispatch" not in (await self._present())[0]:
+        if "dispatch" not in (await names_in(self._nft, self._config.table))[0]:
             await self._write_everything()
 
     async def run(self) -> None:
         """Applies until cancelled."""
+        try:
+            await self._run()
+        finally:
+            self._health.close()
+
+    async def _run(self) -> None:
         await self._services.synced()
         await self._slices.synced()
         self._stale_table = True
@@ -117,6 +142,8 @@ class ServiceProxy:
 
     def _plan(self, owner: str) -> Plan | None:
         kind, _, uid = owner.partition(" ")
+        if kind == "nodes":
+            return Plan({Element(base.NEAR, address): "" for address in self._nearby})
         if uid:
             ports = self._host_ports.get(uid)
             return self._planner.host_ports(uid, ports) if ports else None
@@ -136,6 +163,7 @@ class ServiceProxy:
             else:
                 self._plans[owner] = plan
             self._table.set(owner, plan)
+            self._health.set(owner, plan.health if plan else None)
 
     async def _apply(self) -> None:
         await self._replan()
@@ -150,10 +178,11 @@ class ServiceProxy:
                     log.warning("writing table %s anew: %s", self._config.table, error)
                     await self._write_everything()
         await self._stale_udp.forget()
+        await self._health.apply()
 
     async def _write_everything(self) -> None:
         self._stale_table = False
-        chains, sets = await self._present()
+        chains, sets = await names_in(self._nft, self._config.table)
         try:
             # Only this task changes the table, so the long text may be made in a thread.
             await self._nft.apply(await asyncio.to_thread(self._table.everything, chains, sets))
@@ -163,16 +192,6 @@ class ServiceProxy:
             table = f"ip {self._config.table}"
             remove = f"add table {table}\ndelete table {table}\n"
             await self._nft.apply(remove + self._table.everything())
-
-    async def _present(self) -> tuple[list[str], list[str]]:
-        """Names of the chains and of the sets in the table, as the kernel has it."""
-        chains = await self._nft.query("list chains ip")
-        sets = await self._nft.query("list sets ip")
-        return self._names(chains, "chain"), self._names(sets, "set")
-
-    def _names(self, objects: list[Obj], kind: str) -> list[str]:
-        found = [entry[kind] for entry in objects if kind in entry]
-        return [entry["name"] for entry in found if entry["table"] == self._config.table]
 
 
 class _StaleUdp:

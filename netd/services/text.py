@@ -36,6 +36,11 @@ class Transaction:
             self._declared.append(f"flush chain {self._table} {name}")
         self._rules += [f"add rule {self._table} {name} {rule}" for rule in rules]
 
+    def set(self, name: str, definition: str, *, fresh: bool = True) -> None:
+        self._declared.append(f"add set {self._table} {name} {{ {definition}; }}")
+        if not fresh:
+            self._declared.append(f"flush set {self._table} {name}")
+
     def sticky(self, name: str, seconds: int) -> None:
         what = f"type ipv4_addr; flags dynamic,timeout; timeout {seconds}s;"
         self._declared.append(f"add set {self._table} {name} {{ {what} }}")

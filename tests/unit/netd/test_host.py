@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from podium.api.types.resources import NETWORK_POLICIES
 from podium.netd import host as net_host
 from podium.netd.config import NetConfig
 
@@ -47,6 +48,11 @@ async def test_teardown_leaves_the_machine_as_it_was_and_may_be_repeated(world: 
     pod = await (await world.pod()).serve()
     await world.service("web", "10.43.1.1", sessionAffinity="ClientIP")
     await world.endpoints("web", pod)
+    await world.node("far", "10.42.9.0/24", "198.51.100.9")
+    await world.routed("10.42.9.0/24 via 10.42.9.1 dev podium-vxlan")
+    await world.client.put(NETWORK_POLICIES, {"metadata": {"name": "p", "namespace": "default"}, "spec": {}})
+    await world.settled()
+    assert "podium-policy" in run("nft list tables")
     assert picture() != before
     await world.kill_netd()
     for _ in range(2):
@@ -75,7 +81,7 @@ async def test_a_firewall_is_changed_once_and_keeps_its_own_rules(world: World) 
     assert rules.count("podium: from podium0") == 2
     assert rules.count("podium: to podium0") == 1
     net_host.admit(world.config)
-    assert run("nft list table ip filter").count("podium: ") == 3
+    assert run("nft list table ip filter").count("podium: ") == 5
 
 
 @pytest.mark.usefixtures("host")

@@ -9,7 +9,7 @@ from podium.netd import namespaces
 from podium.netd.addresses import AddressPool, RangeFull, mac_of
 from podium.netd.podnet import link_name
 
-from .world import UPLINK, World, run
+from .world import NODE, UPLINK, World, run
 
 
 async def test_pods_meet_each_other_and_the_node_with_their_own_addresses(world: World) -> None:
@@ -127,6 +127,27 @@ async def test_a_route_to_a_pod_whose_link_is_gone_goes_with_the_next_daemon(wor
     await world.start_netd()
     assert f"{leaves.ip} dev" not in run("ip route")
     assert await world.ask("", stays.ip, 8080) == f"{stays.uid} 10.42.0.1"
+
+
+async def test_a_node_that_is_given_another_range_uses_it_for_new_pods_and_keeps_the_others(
+    world: World,
+) -> None:
+    old = await (await world.pod()).serve()
+    opened, open_ = asyncio.Event(), world.netd.pods.open
+
+    async def open_and_tell(cidr: str) -> None:
+        await open_(cidr)
+        opened.set()
+
+    world.netd.pods.open = open_and_tell  # type: ignore[method-assign]
+    await world.node(NODE, "10.42.5.0/24", UPLINK)
+    async with asyncio.timeout(5):
+        await opened.wait()
+    new = await (await world.pod()).serve()
+    assert new.ip == "10.42.5.2"
+    assert await new.ask(old.ip, 8080) == f"{old.uid} {new.ip}"
+    assert await old.ask(new.ip, 8080) == f"{new.uid} {old.ip}"
+    assert (await world.ask("", old.ip, 8080)).split()[0] == old.uid
 
 
 async def test_a_namespace_that_was_lost_is_made_again_with_the_same_address(world: World) -> None:

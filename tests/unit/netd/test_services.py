@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from .world import UPLINK, World
+from podium.api.types import Obj
+
+from .world import NODE, UPLINK, Pod, World
 
 
 async def test_every_replica_answers_in_turn_from_the_node_and_from_pods(world: World) -> None:
@@ -217,3 +221,98 @@ async def test_a_table_of_somebody_elses_making_under_our_name_is_replaced(world
     world.nft("delete table ip podium; add table ip podium; add set ip podium services { type mark; }")
     await world.start_netd()
     assert (await world.ask("", "10.43.1.1", 80)).split()[0] == pod.uid
+
+
+async def test_endpoints_meant_for_the_node_or_its_zone_are_used_while_everybody_has_a_hint(
+    world: World,
+) -> None:
+    near, far = await (await world.pod()).serve(), await (await world.pod()).serve()
+    client = await world.pod()
+    await world.service("web", "10.43.1.1", trafficDistribution="PreferSameZone")
+
+    def hinted(pod: Pod, **hints: str) -> Obj:
+        return {**pod.endpoint(), "hints": {key: [{"name": name}] for key, name in hints.items()}}
+
+    async def answering() -> set[str]:
+        return {(await client.ask("10.43.1.1")).split()[0] for _ in range(4)}
+
+    await world.endpoints("web", hinted(near, forZones="a"), hinted(far, forZones="b"))
+    assert await answering() == {near.uid, far.uid}
+    await world.node(NODE, world.pod_cidr, UPLINK, labels={"topology.kubernetes.io/zone": "a"})
+    await world.settled()
+    assert await answering() == {near.uid}
+    await world.endpoints("web", hinted(near, forZones="a"), far)
+    assert await answering() == {near.uid, far.uid}
+    await world.endpoints(
+        "web", hinted(near, forZones="a", forNodes="other"), hinted(far, forZones="a", forNodes=NODE)
+    )
+    assert await answering() == {far.uid}
+
+
+BALANCED = {"type": "LoadBalancer", "ports": [{"port": 80, "protocol": "TCP"}]}
+
+
+async def test_a_load_balancer_answers_at_its_address_without_a_node_port_to_the_ranges_it_is_for(
+    world: World,
+) -> None:
+    pod = await (await world.pod()).serve()
+    await world.service("web", "10.43.1.1", addresses=[UPLINK], **BALANCED)
+    await world.endpoints("web", pod)
+    assert await world.ask(world.outside, UPLINK, 80) == f"{pod.uid} 192.0.2.1"
+    assert (await world.ask("", UPLINK, 80)).split()[0] == pod.uid
+    ranges = ["192.0.2.0/25", "192.0.2.0/24", "2001:db8::/32"]
+    await world.service("web", "10.43.1.1", addresses=[UPLINK], loadBalancerSourceRanges=ranges, **BALANCED)
+    assert await world.ask(world.outside, UPLINK, 80) == f"{pod.uid} 192.0.2.1"
+    await world.service(
+        "web", "10.43.1.1", addresses=[UPLINK], loadBalancerSourceRanges=["198.51.100.0/24"], **BALANCED
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await world.ask(world.outside, UPLINK, 80)
+    assert (await world.ask("", "10.43.1.1", 80)).split()[0] == pod.uid
+
+
+async def test_a_local_load_balancer_without_an_endpoint_here_answers_nobody_and_says_so(
+    world: World,
+) -> None:
+    pod = await (await world.pod()).serve()
+    await world.serve("", 80, "something else on the node")
+    elsewhere = {"addresses": ["192.0.2.1"], "nodeName": "node-2", "conditions": {"ready": True}}
+    local = {**BALANCED, "externalTrafficPolicy": "Local", "healthCheckNodePort": 31999}
+    await world.service("web", "10.43.1.1", addresses=[UPLINK], **local)
+    await world.endpoints("web", elsewhere)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await world.ask(world.outside, UPLINK, 80)
+    status, headers, body = await world.probe(UPLINK, 31999)
+    assert (status, headers["X-Load-Balancing-Endpoint-Weight"]) == (503, "0")
+    assert body["localEndpoints"] == 0
+    await world.endpoints("web", pod, elsewhere)
+    assert {await world.ask(world.outside, UPLINK, 80) for _ in range(3)} == {f"{pod.uid} 192.0.2.1"}
+    status, headers, body = await world.probe(UPLINK, 31999)
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert body == {
+        "service": {"namespace": "default", "name": "web"},
+        "localEndpoints": 1,
+        "serviceProxyHealthy": True,
+    }
+    await world.forget("web")
+    await world.settled()
+    with pytest.raises(ConnectionRefusedError):
+        await world.probe(UPLINK, 31999)
+
+
+async def test_a_pod_is_withdrawn_once_no_service_sends_it_new_connections(world: World) -> None:
+    pod, other = await (await world.pod()).serve(), await (await world.pod()).serve()
+    client = await world.pod()
+    await world.netd.pods.withdrawn(pod.uid)
+    await world.service("web", "10.43.1.1")
+    await world.endpoints("web", pod, other)
+    waiting = asyncio.create_task(world.netd.pods.withdrawn(pod.uid))
+    await world.endpoints("web", pod, other, name="changed")
+    assert not waiting.done()
+    going = {"ready": False, "serving": True, "terminating": True}
+    await world.endpoints("web", pod.endpoint(**going), other)
+    async with asyncio.timeout(1):
+        await waiting
+    assert {(await client.ask("10.43.1.1")).split()[0] for _ in range(4)} == {other.uid}

@@ -17,7 +17,7 @@ from podium.netd.services.table import Table
 from .world import NODE, run
 
 CONFIG = NetConfig(NODE, "192.0.2.2")
-PLANNER = Planner(NODE, CONFIG.cluster_cidr)
+PLANNER = Planner(CONFIG)
 
 addresses = st.frozensets(st.tuples(st.sampled_from([f"10.42.0.{n}" for n in range(2, 12)]), st.just(80)))
 

@@ -8,9 +8,11 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import orjson
 
 from podium.api.types import Obj
 from podium.api.types.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
@@ -119,9 +121,19 @@ class MemoryClient:
 class World:
     """A node with netd on it, and what lives around it."""
 
-    def __init__(self, tmp: Path, upstream: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        tmp: Path,
+        upstream: tuple[str, ...] = (),
+        *,
+        name: str = NODE,
+        address: str = UPLINK,
+        pod_cidr: str = "10.42.0.0/24",
+        **config: Any,
+    ) -> None:
         self.tmp = tmp
-        self.config = NetConfig(NODE, UPLINK, upstream_dns=upstream, state_dir=tmp / "state")
+        self.pod_cidr = pod_cidr
+        self.config = NetConfig(name, address, upstream_dns=upstream, state_dir=tmp / "state", **config)
         self.client = MemoryClient()
         self.outside = str(tmp / "uplink" / "outside")
         self._running: asyncio.Task[None] | None = None
@@ -129,18 +141,26 @@ class World:
         self._pods = 0
 
     async def start(self) -> None:
-        await namespaces.in_thread(lambda: namespaces.create(self.outside))
-        run("ip link add up0 type veth peer name down0")
-        run(f"ip link set down0 netns {self.outside}")
-        run(f"ip addr add {UPLINK}/24 dev up0")
-        run("ip link set up0 up")
-        run(f"ip route add default via {OUTSIDE}")
-        run("ip link set lo up", self.outside)
-        run(f"ip addr add {OUTSIDE}/24 dev down0", self.outside)
-        run("ip link set down0 up", self.outside)
-        node = {"metadata": {"name": NODE}, "spec": {"podCIDR": "10.42.0.0/24"}}
-        await self.client.put(NODES, node)
+        await self.plug_in()
+        await self.node(self.config.node_name, self.pod_cidr, self.config.node_address)
         await self.start_netd()
+
+    async def plug_in(self) -> None:
+        """The uplink, to a switch in the outside."""
+        await namespaces.in_thread(lambda: namespaces.create(self.outside))
+        run("ip link set lo up", self.outside)
+        run("ip link add switch type bridge", self.outside)
+        run(f"ip addr add {OUTSIDE}/24 dev switch", self.outside)
+        run("ip link set switch up", self.outside)
+        self.wire(f"{UPLINK}/24", OUTSIDE, self.outside)
+        run("ip link set down0 master switch", self.outside)
+
+    def wire(self, address: str, gateway: str, outside: str, far: str = "down0") -> None:
+        run(f"ip link add up0 type veth peer name {far} netns {outside}")
+        run(f"ip addr add {address} dev up0")
+        run("ip link set up0 up")
+        run(f"ip link set {far} up", outside)
+        run(f"ip route add default via {gateway}")
 
     async def start_netd(self) -> None:
         self.netd = Netd(self.config, self.client)  # type: ignore[arg-type]
@@ -246,9 +266,9 @@ class World:
         finally:
             daemon.host.admit = keep
 
-    async def node(self, name: str, pod_cidr: str, address: str) -> None:
+    async def node(self, name: str, pod_cidr: str, address: str, **meta: Any) -> None:
         status = {"addresses": [{"type": "InternalIP", "address": address}]}
-        node = {"metadata": {"name": name}, "spec": {"podCIDR": pod_cidr}, "status": status}
+        node = {"metadata": {"name": name, **meta}, "spec": {"podCIDR": pod_cidr}, "status": status}
         await self.client.put(NODES, node)
 
     async def forget_node(self, name: str) -> None:
@@ -261,6 +281,24 @@ class World:
         lines = run("ip route").splitlines()
         assert not wanted or any(line.startswith(wanted) for line in lines), lines
         assert not without or not any(line.startswith(without) for line in lines), lines
+
+    @contextlib.asynccontextmanager
+    async def routes_applied(self) -> AsyncIterator[None]:
+        """Returns when netd has looked at the routes after what is done inside."""
+        routes, looked = self.netd._routes, asyncio.Event()
+        near = routes._near
+
+        def tell(addresses: frozenset[str]) -> None:
+            near(addresses)
+            looked.set()
+
+        routes._near = tell
+        try:
+            yield
+            async with asyncio.timeout(SECONDS):
+                await looked.wait()
+        finally:
+            routes._near = near
 
     def filter_bridged_frames(self, value: str) -> bool:
         switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -282,12 +320,14 @@ class World:
 
     async def flush_ruleset(self) -> None:
         """As `nft flush ruleset`; returns when netd has heard of it and answered."""
-        heard = asyncio.Event()
-        rewrite = self.netd._proxy.rewrite
+        lost, heard = self.netd._lost, asyncio.Event()
+        gone = {name for name in self.netd._watch._own if f"table ip {name}\n" in run("nft list tables")}
 
-        def hear() -> None:
-            rewrite()
-            heard.set()
+        def hear(table: str) -> None:
+            lost(table)
+            gone.discard(table)
+            if not gone:
+                heard.set()
 
         self.netd._watch._lost = hear
         self.nft("flush ruleset")
@@ -307,12 +347,31 @@ class World:
         await writer.wait_closed()
         return greeting.decode().strip()
 
-    async def service(self, name: str, ip: str, *, ports: list[Obj] | None = None, **spec: Any) -> None:
+    async def probe(self, ip: str, port: int) -> tuple[int, dict[str, str], Obj]:
+        """(status, headers, body) of a GET."""
+        reader, writer = await self.connect("", ip, port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        first, *lines = head.decode().split("\r\n")
+        return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), orjson.loads(body)
+
+    async def service(
+        self,
+        name: str,
+        ip: str,
+        *,
+        ports: list[Obj] | None = None,
+        addresses: Sequence[str] = (),
+        **spec: Any,
+    ) -> None:
+        """`addresses` are its load balancer's."""
         ports = ports or [{"port": 80, "protocol": "TCP"}]
         ips = {"clusterIP": ip, "clusterIPs": [ip]}
         obj = {
             "metadata": {"name": name, "namespace": "default"},
             "spec": {"type": "ClusterIP", **ips, "ports": ports, **spec},
+            "status": {"loadBalancer": {"ingress": [{"ip": ip} for ip in addresses]}},
         }
         await self.client.put(SERVICES, obj)
         await self.settled()
@@ -345,7 +404,12 @@ class Pod:
         self.world, self.uid, self.netns, self.ip = world, uid, netns, ip
 
     def endpoint(self, **conditions: bool) -> Obj:
-        return {"addresses": [self.ip], "nodeName": NODE, "conditions": conditions or {"ready": True}}
+        return {
+            "addresses": [self.ip],
+            "nodeName": NODE,
+            "conditions": conditions or {"ready": True},
+            "targetRef": {"kind": "Pod", "uid": self.uid},
+        }
 
     async def serve(self, port: int = 8080) -> Pod:
         await self.world.serve(self.netns, port, self.uid)
