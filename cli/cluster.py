@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, fields
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 
 DEFAULT_DATA_DIR = "/var/lib/podium"
+# As `podium.netd.config` has them, which starting a command need not import.
+POD_NETWORKS = ("auto", "routes", "vxlan")
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,40 @@ class Cluster:
     pod_bridge: str = "podium0"
     cluster_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.43.0.0/16"
+    pod_network: str = "auto"
     cluster_domain: str = "cluster.local"
     api_port: int = 6443
     node_port: int = 10250
     cgroup_root: str = ""
     dns_upstream: str = ""
     check_contract: bool = False
+    scheduler_config: str = ""
+    nodes: str = "1"
+    node_lease_duration: float = 40.0
+    node_monitor_grace_period: float = 50.0
+    hpa_sync_period: float = 5.0
+    metrics_resolution: float = 10.0
+    node_provider: str = ""
+    node_scan_interval: float = 10.0
+    node_provision_timeout: float = 900.0
+    scale_down_unneeded_time: float = 600.0
+    scale_down_delay_after_add: float = 600.0
 
     @property
     def service_network(self) -> IPv4Network:
         network = ip_network(self.service_cidr)
         assert isinstance(network, IPv4Network)
         return network
+
+    @property
+    def min_nodes(self) -> int:
+        """How many nodes `podium up` brings up on this machine."""
+        return int(self.nodes.partition(":")[0])
+
+    @property
+    def max_nodes(self) -> int:
+        """How many there may be; more than `min_nodes` lets the node autoscaler add and remove some."""
+        return int(self.nodes.rpartition(":")[2])
 
     @property
     def api_service_address(self) -> str:
@@ -54,6 +78,18 @@ class Cluster:
     def server(self) -> str:
         """The URL that kubeconfigs on this machine name."""
         return f"https://127.0.0.1:{self.api_port}"
+
+    @property
+    def bridge_address(self) -> str:
+        """This machine's address on the bridge of its nodes: the node's own, unless that is on some other
+        link, where other machines reach it."""
+        network = ip_network(self.node_cidr)
+        return self.node_address if ip_address(self.node_address) in network else str(network[1])
+
+    @property
+    def advertised(self) -> str:
+        """The URL that other nodes and machines reach the API server at."""
+        return f"https://{self.node_address}:{self.api_port}"
 
     @property
     def data(self) -> Path:

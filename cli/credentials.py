@@ -10,6 +10,7 @@ import yaml
 from podium.api import pki
 from podium.cli.cluster import Cluster
 from podium.client import kubeconfig
+from podium.runtime.node import identity
 
 
 def ensure(cluster: Cluster) -> None:
@@ -24,8 +25,19 @@ def ensure(cluster: Cluster) -> None:
     _kubeconfig(cluster, cluster.node_kubeconfig, authority.pair.cert, node)
 
 
-def node_pair(cluster: Cluster) -> pki.Pair:
-    """The node's certificate: client of the API server and server of the node API."""
+def serving(cluster: Cluster) -> identity.Wanted | None:
+    """The certificate of the node API, where it is asked for through the API: None on the machine that has
+    the CA, whose one certificate serves for everything."""
+    if (cluster.pki / "ca.key").exists():
+        return None
+    return identity.serving_certificate(cluster.pki, cluster.node_name, [cluster.node_address])
+
+
+def serving_pair(cluster: Cluster) -> pki.Pair:
+    """What the node API shows."""
+    wanted = serving(cluster)
+    if wanted is not None:
+        return pki.Pair(wanted.cert, wanted.key)
     return pki.Pair(
         cluster.pki / f"node-{cluster.node_name}.crt", cluster.pki / f"node-{cluster.node_name}.key"
     )

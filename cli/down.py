@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from podium.cli import daemons, preflight
+from podium.cli import clearing, daemons, nodes, preflight
 from podium.cli.cluster import Cluster
 from podium.cli.lock import alone
+from podium.cli.nodes import LocalNode
 from podium.cli.service import configure_logging
 from podium.client import kubeconfig
 
@@ -30,11 +32,13 @@ def _take_down(options: argparse.Namespace) -> int:
     if cluster is None:
         print(f"There is no cluster in {options.data_dir}.")
         return 0
-    _say("==> Stopping the node")
-    daemons.node(cluster).stop(STOP_TIMEOUT)
-    _say("==> Ending its pods")
+    everyone = nodes.everyone(cluster)
+    _say(f"==> Stopping {len(everyone)} nodes" if len(everyone) > 1 else "==> Stopping the node")
+    with ThreadPoolExecutor(len(everyone)) as pool:
+        list(pool.map(lambda node: node.daemon.stop(STOP_TIMEOUT), everyone))
+    _say("==> Ending their pods" if len(everyone) > 1 else "==> Ending its pods")
     configure_logging()
-    asyncio.run(clear(cluster))
+    asyncio.run(_clear(everyone))
     _say("==> Stopping the server")
     daemons.server(cluster).stop(STOP_TIMEOUT)
     kubeconfig.remove_context(daemons.user_kubeconfig(options.kubeconfig), cluster.name)
@@ -46,21 +50,10 @@ def _take_down(options: argparse.Namespace) -> int:
     return 0
 
 
-async def clear(cluster: Cluster) -> None:
-    """Ends what runs in pods and undoes what was done for them: volumes, namespaces, links, tables."""
-    from podium.cli.parts import net_config, node_config, volumes
-    from podium.client.https import HttpsClient
-    from podium.netd import host
-    from podium.runtime.config import Layout
-    from podium.runtime.teardown import stop_node
-
-    config = node_config(cluster)
-    client = HttpsClient.from_kubeconfig(cluster.node_kubeconfig)
-    try:
-        await stop_node(config, None, volumes(cluster, client))
-    finally:
-        await client.close()
-    host.teardown(net_config(cluster), netns_dir=Layout.of(config).netns_dir)
+async def _clear(everyone: list[LocalNode]) -> None:
+    """The first node last: the others are plugged into its bridge."""
+    await asyncio.gather(*(clearing.clear(node) for node in everyone[1:]))
+    await clearing.clear(everyone[0])
 
 
 def _say(text: str) -> None:

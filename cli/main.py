@@ -9,7 +9,8 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
-from podium.cli.cluster import DEFAULT_DATA_DIR, Cluster
+from podium.cli import subcommands
+from podium.cli.cluster import DEFAULT_DATA_DIR, POD_NETWORKS, Cluster
 from podium.cli.errors import CommandError
 
 HELP = {
@@ -23,13 +24,25 @@ HELP = {
     "pod_bridge": "name of the bridge that the pods of this node are on",
     "cluster_cidr": "range that pod addresses come from",
     "service_cidr": "range that cluster IPs come from",
+    "pod_network": "how packets get to pods of other nodes: auto, routes or vxlan; the same on every node",
     "cluster_domain": "DNS domain of the cluster",
     "api_port": "port of the API server",
     "node_port": "port of the node API (logs, exec)",
     "cgroup_root": "cgroup below which `kubepods` is made (default: the root)",
     "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
     "check_contract": "hold traffic against the served OpenAPI documents and log what does not fit; slow",
+    "scheduler_config": "file with a KubeSchedulerConfiguration (default: one default profile)",
+    "nodes": "how many nodes to bring up, N, or MIN:MAX to let the node autoscaler add some",
+    "node_lease_duration": "seconds that a node's heartbeat is good for; it is renewed four times as often",
+    "node_monitor_grace_period": "seconds without a heartbeat after which a node counts as unreachable",
     "name": "name of the kubeconfig context",
+    "hpa_sync_period": "seconds between two looks of a horizontal pod autoscaler",
+    "metrics_resolution": "seconds over which the use of nodes and pods is averaged",
+    "node_provider": "program that adds and removes nodes (default: nodes of this machine, up to --nodes)",
+    "node_scan_interval": "seconds between two looks of the node autoscaler",
+    "node_provision_timeout": "seconds in which a node that was added must become Ready",
+    "scale_down_unneeded_time": "seconds after which a node that nobody needs is removed",
+    "scale_down_delay_after_add": "seconds after the last addition in which no node is removed",
 }
 
 
@@ -64,16 +77,15 @@ def parser() -> argparse.ArgumentParser:
     )
     down.add_argument("--purge", action="store_true", help="forget the objects, images and certificates too")
     down.add_argument("--kubeconfig", default="", help="file to remove the admin context from")
-    command("status", "say whether the cluster is up", "podium.cli.status")
+    status = command("status", "say whether the cluster and its nodes are up", "podium.cli.status")
+    status.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to say it")
     server = command("server", "run the API server, scheduler and controllers", "podium.cli.server")
     _settings(server)
-    node = command("node", "run the node daemon", "podium.cli.node")
+    node = command("node", "run the node daemon, or change the nodes of this machine", "podium.cli.node")
     _settings(node)
-    image = command("image", "images of this machine's node", "podium.cli.image")
-    actions = image.add_subparsers(dest="action", required=True, metavar="ACTION")
-    load = actions.add_parser("load", help="import OCI or docker archives")
-    load.add_argument("archives", nargs="+", metavar="ARCHIVE")
-    actions.add_parser("ls", help="list images")
+    subcommands.node(node)
+    subcommands.token(command("token", "tokens that machines join the cluster with", "podium.cli.tokens"))
+    subcommands.image(command("image", "images of this machine's nodes", "podium.cli.image"))
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(module="podium.cli.version")
     return top
@@ -83,7 +95,7 @@ def _settings(sub: argparse.ArgumentParser) -> None:
     for field in fields(Cluster):
         if field.name == "data_dir":
             continue
-        kind: Callable[[str], object] = _TYPES.get(str(field.type), str)
+        kind = _NAMED.get(field.name) or _TYPES.get(str(field.type), str)
         # A switch without a value is on.
         switch: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "BOOL"} if kind is _switch else {}
         # None tells a setting that was not given from one that was given as its default.
@@ -99,13 +111,41 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> str:
+    least, _, most = text.partition(":")
+    if (
+        not least.isdigit()
+        or (":" in text and not most.isdigit())
+        or not 1 <= int(least) <= int(most or least)
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of nodes, at least 1, nor MIN:MAX")
+    return text
+
+
+def _pod_network(text: str) -> str:
+    if text not in POD_NETWORKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(POD_NETWORKS)}")
+    return text
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
 
 
-_TYPES: dict[str, Callable[[str], object]] = {"int": _port, "bool": _switch}
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+_NAMED: dict[str, Callable[[str], object]] = {"nodes": _count, "pod_network": _pod_network}
+_TYPES: dict[str, Callable[[str], object]] = {"int": _port, "bool": _switch, "float": _seconds}
 
 
 def cluster_of(options: argparse.Namespace) -> Cluster:

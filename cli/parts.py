@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from podium.cli import credentials
 from podium.cli.cluster import Cluster
+from podium.client import kubeconfig
 from podium.client.base import Client
-from podium.netd.config import NetConfig
+from podium.netd.config import MODES, NetConfig
 from podium.runtime.config import Layout, NodeConfig
 from podium.storage.manager import VolumeManager
 
 
 def node_config(cluster: Cluster) -> NodeConfig:
-    pair = credentials.node_pair(cluster)
+    pair = credentials.serving_pair(cluster)
     return NodeConfig(
         node_name=cluster.node_name,
         node_address=cluster.node_address,
@@ -28,6 +30,7 @@ def node_config(cluster: Cluster) -> NodeConfig:
         serving_key=pair.key,
         client_ca=cluster.pki / "ca.crt",
         node_port=cluster.node_port,
+        lease_duration=cluster.node_lease_duration,
     )
 
 
@@ -42,21 +45,23 @@ def net_config(cluster: Cluster) -> NetConfig:
         cluster_domain=cluster.cluster_domain,
         bridge=cluster.pod_bridge,
         node_bridge=cluster.node_bridge,
+        mode=next(mode for mode in MODES if mode == cluster.pod_network),
         upstream_dns=upstream or None,
         state_dir=cluster.data / "node" / "net",
     )
 
 
 def volumes(cluster: Cluster, client: Client) -> VolumeManager:
-    pods = Layout.of(node_config(cluster)).pods
-    return VolumeManager(client, node_name=cluster.node_name, pods_dir=pods)
+    layout = Layout.of(node_config(cluster))
+    return VolumeManager(client, node_name=cluster.node_name, pods_dir=layout.pods, claims_dir=layout.claims)
 
 
 async def server_reachable(cluster: Cluster, pause: float = 0.02) -> None:
     """Waits until something listens where the API server is expected: a node may start before its server."""
+    place = urlsplit(kubeconfig.read(cluster.node_kubeconfig).server)
     while True:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", cluster.api_port)
+            _, writer = await asyncio.open_connection(place.hostname, place.port or 443)
         except OSError:
             # A socket that is not there yet sends no event.
             await asyncio.sleep(pause)

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from podium.cli.errors import CommandError
@@ -71,9 +72,9 @@ class Daemon:
         handle = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(handle, signal.SIGTERM)
-            if not _ended(handle, timeout):
+            if not ended(handle, timeout):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                _ended(handle, 10)
+                ended(handle, 10)
         except ProcessLookupError:
             # It ended by itself between the look and the signal, which is what was wanted.
             return True
@@ -90,7 +91,8 @@ class Daemon:
             return ""
 
 
-def _ended(handle: int, timeout: float) -> bool:
+def ended(handle: int, timeout: float) -> bool:
+    """Whether the process of a pidfd ends within `timeout` seconds."""
     poller = select.poll()
     poller.register(handle, select.POLLIN)
     return bool(poller.poll(timeout * 1000))
@@ -107,23 +109,31 @@ class Notify:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
 
-    def wait(self, daemon: Daemon, process: subprocess.Popen[bytes], timeout: float) -> None:
-        """Returns when the daemon says it is ready. Raises CommandError when it ends or takes longer than
-        `timeout` seconds."""
+    def wait(
+        self,
+        daemon: Daemon,
+        process: subprocess.Popen[bytes],
+        timeout: float,
+        beside: Sequence[tuple[Daemon, subprocess.Popen[bytes]]] = (),
+    ) -> None:
+        """Returns when the daemon says it is ready. Raises CommandError when it, or one of those that it may
+        need, ends, or when it takes longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        handle = os.pidfd_open(process.pid)
+        watched = {os.pidfd_open(entry[1].pid): entry for entry in ((daemon, process), *beside)}
         try:
             while (left := deadline - time.monotonic()) > 0:
-                readable, _, _ = select.select([self._socket.fileno(), handle], [], [], left)
+                readable, _, _ = select.select([self._socket.fileno(), *watched], [], [], left)
                 if self._socket.fileno() in readable and b"READY=1" in self._socket.recv(4096).split(b"\n"):
                     return
-                if handle in readable:
-                    code = process.wait()
+                for handle in watched.keys() & set(readable):
+                    ended_daemon, ended_process = watched[handle]
                     raise CommandError(
-                        f"{daemon.name} ended with code {code}; the end of {daemon.log}:\n{daemon.tail()}"
+                        f"{ended_daemon.name} ended with code {ended_process.wait()}; the end of "
+                        f"{ended_daemon.log}:\n{ended_daemon.tail()}"
                     )
         finally:
-            os.close(handle)
+            for handle in watched:
+                os.close(handle)
         raise CommandError(
             f"{daemon.name} was not ready within {timeout:.0f} s; the end of {daemon.log}:\n{daemon.tail()}"
         )

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+from pathlib import Path
 
 import uvloop
 
 from podium.api.server import ApiServer, ServerConfig
 from podium.api.store.sqlite import SqliteStore
+from podium.cli import clusterinfo, scaling
 from podium.cli.cluster import Cluster
+from podium.cli.errors import CommandError
 from podium.cli.main import cluster_of
 from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
 from podium.control.manager import ControllerManager, ManagerConfig
+from podium.control.nodes import Patience
+from podium.control.scheduler import ConfigError, SchedulerConfig, read_config
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,9 +45,12 @@ async def serve(cluster: Cluster) -> None:
         kubernetes_address=cluster.api_service_address,
         dns_address=cluster.dns_address,
         check_contract=cluster.check_contract,
+        metrics_resolution=cluster.metrics_resolution,
+        protect_storage=True,
     )
     server = ApiServer(config, store)
     await server.start()
+    await clusterinfo.publish(server.client, cluster, server.ca_file.read_text())
     manager = ControllerManager(server.client, _manager_config(cluster, server))
     controllers = asyncio.create_task(manager.run(), name="controllers")
     try:
@@ -61,4 +69,22 @@ async def serve(cluster: Cluster) -> None:
 
 
 def _manager_config(cluster: Cluster, server: ApiServer) -> ManagerConfig:
-    return ManagerConfig(cluster_cidr=cluster.cluster_cidr, root_ca=server.ca_file.read_text())
+    return ManagerConfig(
+        cluster_cidr=cluster.cluster_cidr,
+        root_ca=server.ca_file.read_text(),
+        patience=Patience(monitor=cluster.node_monitor_grace_period),
+        ca_key=server.authority.pair.key.read_text(),
+        scheduler=_scheduler_config(cluster.scheduler_config),
+        autoscaling=scaling.of_pods(cluster),
+        node_scaling=scaling.of_nodes(cluster, _scheduler_config(cluster.scheduler_config)),
+    )
+
+
+def _scheduler_config(path: str) -> SchedulerConfig:
+    """Raises CommandError."""
+    if not path:
+        return SchedulerConfig()
+    try:
+        return read_config(Path(path).read_text())
+    except (OSError, ConfigError) as error:
+        raise CommandError(f"--scheduler-config {path}: {error}") from None

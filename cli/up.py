@@ -1,24 +1,22 @@
-"""`podium up`: from an installed machine to a Ready node."""
+"""`podium up`: from an installed machine to Ready nodes."""
 
 from __future__ import annotations
 
 import argparse
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from podium.cli import credentials, daemons, preflight
+from podium.cli import credentials, daemons, launch, nodes, preflight
 from podium.cli.cluster import Cluster
 from podium.cli.lock import alone
 from podium.cli.main import cluster_of
-from podium.cli.process import Daemon, Notify
+from podium.cli.parts import net_config
+from podium.netd import host, nodelinks
 
-SERVER_TIMEOUT = 60.0
-NODE_TIMEOUT = 120.0
+STOP_TIMEOUT = 20.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,11 +30,18 @@ def _bring_up(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     if not cluster.node_name:
         cluster = replace(cluster, node_name=socket.gethostname().lower())
+    stored = Cluster.load(options.data_dir)
+    if stored is not None and stored.max_nodes != cluster.max_nodes:
+        # The server is told at its start how many nodes there may be.
+        daemons.server(cluster).stop(STOP_TIMEOUT)
+    existing = nodes.everyone(cluster)
     missing = daemons.missing(cluster)
+    off = [node for node in existing if node.daemon.pid() is None]
     path = daemons.user_kubeconfig(options.kubeconfig)
-    if not missing:
+    if not missing and not off and len(existing) >= cluster.min_nodes:
         # The command that started them may have been interrupted before it came to this.
         merge_kubeconfig(cluster, str(path))
+        replace(stored or cluster, nodes=cluster.nodes).save()
         print(f"The cluster is up already; nothing to do. Try: kubectl --context {cluster.name} get nodes")
         return 0
     say = _silent if options.quiet else _progress
@@ -45,14 +50,16 @@ def _bring_up(options: argparse.Namespace) -> int:
     cluster.save()
     credentials.ensure(cluster)
     prepare_host(cluster)
-    _start(cluster, missing, say)
+    off += [nodes.register(cluster) for _ in range(len(existing), cluster.min_nodes)]
+    launch.bring_up(cluster, off, say)
     merge_kubeconfig(cluster, str(path))
     say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
     if options.images:
-        from podium.cli.image import load_archives
+        from podium.cli import image
 
         say("==> Importing images")
-        load_archives(cluster, sorted(str(archive) for archive in Path(options.images).glob("*.tar")))
+        archives = sorted(str(archive) for archive in Path(options.images).glob("*.tar"))
+        image.load_archives(nodes.everyone(cluster), archives)
     if not options.quiet:
         print(NEXT.format(name=cluster.name))
     return 0
@@ -77,32 +84,11 @@ def _silent(_text: str) -> None:
 def prepare_host(cluster: Cluster) -> None:
     """The address that servers listen on, and the refusal of pod and service addresses that nothing claims:
     both before anything could use them."""
-    from podium.cli.parts import net_config
-    from podium.netd import host
-
     host.claim_ranges(net_config(cluster))
     prefix = cluster.node_cidr.partition("/")[2]
-    host.ensure_node_bridge(f"{cluster.node_address}/{prefix}", cluster.node_bridge)
-
-
-def _start(cluster: Cluster, missing: list[Daemon], say: Callable[[str], None]) -> None:
-    """All at once: the node's containerd starts while the API server does. What does not come up, or is
-    interrupted on the way, is stopped again."""
-    waiting: list[tuple[Daemon, subprocess.Popen[bytes], Notify]] = []
-    try:
-        for daemon in missing:
-            notify = Notify(cluster.run, daemon.name)
-            say(f"==> Starting the {daemon.name}")
-            waiting.append((daemon, daemon.start(daemons.command(cluster, daemon), notify), notify))
-        for daemon, process, notify in waiting:
-            notify.wait(daemon, process, NODE_TIMEOUT if daemon.name == "node" else SERVER_TIMEOUT)
-    except BaseException:
-        for daemon, _, _ in reversed(waiting):
-            daemon.stop(10)
-        raise
-    finally:
-        for _, _, notify in waiting:
-            notify.close()
+    host.ensure_node_bridge(f"{cluster.bridge_address}/{prefix}", cluster.node_bridge)
+    ports = [port for address, port in nodes.upstream(cluster) if nodes.is_loopback(address)]
+    nodelinks.lead_to_loopback(cluster.node_bridge, cluster.bridge_address, ports)
 
 
 def merge_kubeconfig(cluster: Cluster, path: str) -> None:

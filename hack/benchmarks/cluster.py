@@ -50,7 +50,7 @@ async def namespace(client: Client) -> AsyncIterator[None]:
     )
     try:
         # The first pod needs the namespace's ServiceAccount.
-        await _until(client, r.SERVICE_ACCOUNTS, lambda seen: "default" in seen)
+        await until(client, r.SERVICE_ACCOUNTS, lambda seen: "default" in seen)
         yield
     finally:
         await client.delete(r.NAMESPACES, NAMESPACE)
@@ -69,7 +69,7 @@ async def _gone(client: Client) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _until(client: Client, resource: r.Resource, done: Callable[[dict[str, Obj]], bool]) -> float:
+async def until(client: Client, resource: r.Resource, done: Callable[[dict[str, Obj]], bool]) -> float:
     """The moment (perf_counter) at which `done` is true of the namespace's objects by name, seen through a
     watch."""
     first = await client.list(resource, NAMESPACE)
@@ -104,7 +104,7 @@ async def pod_start(client: Client, count: int) -> dict[str, float]:
     taken = []
     for number in range(count):
         name = f"start-{number}"
-        waiting = asyncio.create_task(_until(client, r.PODS, is_ready(name)))
+        waiting = asyncio.create_task(until(client, r.PODS, is_ready(name)))
         await asyncio.sleep(0.1)
         await client.create(r.PODS, pod(name))
         answered = time.perf_counter()
@@ -131,15 +131,15 @@ async def scale(client: Client, replicas: int) -> dict[str, float]:
         },
     }
     await client.create(r.DEPLOYMENTS, deployment)
-    await _until(client, r.REPLICA_SETS, lambda seen: bool(seen))
-    waiting = asyncio.create_task(_until(client, r.PODS, lambda seen: ready(seen) == replicas))
+    await until(client, r.REPLICA_SETS, lambda seen: bool(seen))
+    waiting = asyncio.create_task(until(client, r.PODS, lambda seen: ready(seen) == replicas))
     await asyncio.sleep(0.1)
     started = time.perf_counter()
     await client.patch(r.DEPLOYMENTS, "scaled", {"spec": {"replicas": replicas}}, NAMESPACE)
     up = await waiting - started
     started = time.perf_counter()
     await client.patch(r.DEPLOYMENTS, "scaled", {"spec": {"replicas": 0}}, NAMESPACE)
-    down = await _until(client, r.PODS, lambda seen: not seen) - started
+    down = await until(client, r.PODS, lambda seen: not seen) - started
     await client.delete(r.DEPLOYMENTS, "scaled", NAMESPACE)
     return {"replicas": replicas, "up_s": round(up, 2), "down_s": round(down, 2)}
 
@@ -148,11 +148,11 @@ async def services(client: Client, others: int) -> list[dict[str, float]]:
     """From the POST's answer until a new Service's cluster IP answers a TCP connection from this machine,
     milliseconds: alone, and with `others` there already."""
     await client.create(r.PODS, pod("web", WEB_IMAGE, role="web"))
-    await _until(client, r.PODS, is_ready("web"))
+    await until(client, r.PODS, is_ready("web"))
     alone = await _new_services(client, 0)
     for number in range(others):
         await client.create(r.SERVICES, _service(f"other-{number}"))
-    await _until(client, r.ENDPOINT_SLICES, lambda seen: len(seen) >= others)
+    await until(client, r.ENDPOINT_SLICES, lambda seen: len(seen) >= others)
     return [alone, await _new_services(client, others)]
 
 

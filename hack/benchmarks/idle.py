@@ -7,26 +7,48 @@ import time
 from pathlib import Path
 from typing import Any
 
+from podium.runtime.containerd.process import listener
+
 
 def measure(run_dir: str, seconds: float) -> dict[str, Any]:
-    """Resident megabytes and percent of one core, by process, from the pid files of `run_dir`."""
-    pids = {path.stem: int(path.read_text().split()[0]) for path in Path(run_dir).rglob("*.pid")}
+    """Resident megabytes and percent of one core, by process: the server, the daemons
+    and the containerds of the nodes."""
+    pids = daemons(run_dir)
     if not pids:
-        raise SystemExit(f"no pid files in {run_dir}: is a cluster up there? (--run-dir names another)")
+        raise SystemExit(f"no daemons in {run_dir}: is a cluster up there? (--run-dir names another)")
     before = {name: _cpu(pid) for name, pid in pids.items()}
     time.sleep(seconds)
     figures: dict[str, Any] = {
         name: {
-            "resident_mb": round(_resident(pid), 1),
+            "resident_mb": round(resident(pid), 1),
             "cpu_percent": round((_cpu(pid) - before[name]) / seconds * 100, 2),
         }
         for name, pid in pids.items()
     }
-    own = [figures[name] for name in ("server", "node") if name in figures]
-    figures["server_and_node"] = {
-        key: round(sum(entry[key] for entry in own), 2) for key in ("resident_mb", "cpu_percent")
+    every = list(figures.values())
+    keys = ("resident_mb", "cpu_percent")
+    nodes = [figures[name] for name in figures if name.endswith("node")]
+    server_and_nodes = [*([figures["server"]] if "server" in figures else []), *nodes]
+    figures["server_and_nodes"] = {
+        key: round(sum(entry[key] for entry in server_and_nodes), 2) for key in keys
     }
+    figures["all"] = {key: round(sum(entry[key] for entry in every), 2) for key in keys}
     return figures
+
+
+def daemons(run_dir: str) -> dict[str, int]:
+    """The process of each daemon by name: `server`, `node`, `containerd`, and NAME/node, NAME/containerd for
+    nodes in namespaces."""
+    run = Path(run_dir)
+    found = {}
+    for path in (run / "server.pid", run / "node.pid", *sorted(run.glob("n/*/node.pid"))):
+        if path.exists():
+            prefix = "" if path.parent == run else f"{path.parent.name}/"
+            found[f"{prefix}{path.stem}"] = int(path.read_text().split()[0])
+    for path in (run, *sorted(run.glob("n/*"))):
+        if pid := listener(str(path / "containerd" / "containerd.sock")):
+            found[f"{'' if path == run else path.name + '/'}containerd"] = pid
+    return found
 
 
 def _cpu(pid: int) -> float:
@@ -34,7 +56,8 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
+    """Megabytes."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Rss:"):
             return int(line.split()[1]) / 1024

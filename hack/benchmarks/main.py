@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import autoscaling
 import cluster
 import idle
+import rollout
+import scheduling
 import uvloop
 from load import Server
 
@@ -26,8 +29,12 @@ WHAT = {
     "pods": "start of one pod, POST answered to Ready",
     "scale": "a Deployment from 0 to 30 Ready and back",
     "service": "until a new Service answers, alone and with 500 others",
+    "rollout": "requests lost while a Deployment of 10 replicas is rolled out at 500 requests a second",
+    "hpa": "from load to a scaled up Deployment, with the default sync period",
     "api": "the API server with 8,000 pods",
+    "scheduler": "pods bound to simulated nodes, up to 10,000 on 1,000 (not unless asked for)",
     "idle": "memory and CPU of this machine's cluster while nothing happens",
+    "nodes": "three nodes: `podium up --nodes 3` to all Ready, and the idle cluster (one of its own)",
     "up": "`podium down` and `podium up` to a Ready node (of this machine's cluster; stops its pods)",
 }
 
@@ -44,13 +51,14 @@ def main() -> None:
     )
     parser.add_argument("--context", default="", help="default: the current context")
     parser.add_argument("--data-dir", default="/var/lib/podium", help="for `up`")
-    parser.add_argument("--run-dir", default="/run/podium", help="for `idle`")
+    parser.add_argument("--run-dir", default="/run/podium", help="for `idle` and `scheduler`")
     parser.add_argument("--pods", type=int, default=20, help="how many for `pods`")
-    parser.add_argument("--seconds", type=float, default=30, help="how long for `idle`")
+    parser.add_argument("--nodes", type=int, default=1000, help="at most how many for `scheduler`")
+    parser.add_argument("--seconds", type=float, default=30, help="how long for `idle` and `nodes`")
     options = parser.parse_args()
     if unknown := set(options.what) - set(WHAT):
         parser.error(f"nothing to measure is called {', '.join(sorted(unknown))}")
-    chosen = options.what or [name for name in WHAT if name != "up"]
+    chosen = options.what or [name for name in WHAT if name not in ("up", "nodes", "scheduler")]
     print(json.dumps({name: _measure(name, options) for name in chosen}, indent=2))
 
 
@@ -60,25 +68,42 @@ def _measure(name: str, options: argparse.Namespace) -> Any:
         return idle.measure(options.run_dir, options.seconds)
     if name == "up":
         return _up(options)
+    if name == "nodes":
+        return _nodes(options.seconds)
     return uvloop.run(_through_api(name, options))
 
 
 async def _through_api(name: str, options: argparse.Namespace) -> Any:
     connection = kubeconfig.read(options.kubeconfig, options.context)
+    headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
+    server = Server(connection.server, client_context(connection), headers)
     if name == "api":
-        headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
-        return await api.measure(Server(connection.server, client_context(connection), headers))
+        return await api.measure(server)
     client = HttpsClient(connection)
     try:
+        if name == "scheduler":
+            return await scheduling.measure(server, client, options.run_dir, options.nodes)
         async with cluster.namespace(client):
             if name == "pods":
                 return await cluster.pod_start(client, options.pods)
             if name == "scale":
                 return await cluster.scale(client, 30)
+            if name == "rollout":
+                return await rollout.rollout(client, 500)
+            if name == "hpa":
+                return await autoscaling.reaction(client)
             return await cluster.services(client, 500)
     finally:
         await client.close()
         await asyncio.sleep(0)
+
+
+def _nodes(seconds: float) -> Any:
+    script = str(Path(__file__).with_name("nodes.py"))
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, script, str(seconds)], check=True, stdout=subprocess.PIPE
+    )
+    return json.loads(done.stdout)
 
 
 def _up(options: argparse.Namespace) -> dict[str, float]:
