@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client as kubernetes_client
@@ -52,7 +54,7 @@ class LocalCluster:
         return self.podium(
             "up", "--data-dir", str(self.data), "--run-dir", str(self.root / "run"), "--log-dir", str(self.root / "pods"),
             "--kubeconfig", str(self.kubeconfig), "--cgroup-root", CGROUP, "--dns-upstream", self.dns_upstream,
-            *more,
+            *more, timeout=180,
         )  # fmt: skip
 
     def down(self, *more: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +64,31 @@ class LocalCluster:
 
     def pid(self, daemon: str) -> int:
         return int((self.root / "run" / f"{daemon}.pid").read_text().split()[0])
+
+    def status(self) -> dict[str, Any]:
+        """What `podium status` says of the server and the nodes."""
+        found: dict[str, Any] = json.loads(
+            self.podium("status", "--data-dir", str(self.data), "-o", "json").stdout
+        )
+        return found
+
+    def nodes(self) -> list[str]:
+        """The names of the nodes, the first one (this machine itself) first."""
+        return [entry["name"] for entry in self.status()["nodes"]]
+
+    def node(self, action: str, *arguments: str, timeout: float = 120) -> str:
+        """`podium node ACTION ...`: add, rm, stop, start, kill, cut, mend. Fails the test when it fails."""
+        done = self.podium("node", action, *arguments, "--data-dir", str(self.data), timeout=timeout)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def inside(self, node: str, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """Runs a command where a node's own processes are: in its network, under its host name."""
+        run = self.root / "run" / "n" / node
+        entered = ["nsenter", f"--net={run / 'net'}", f"--uts={run / 'uts'}"] if run.exists() else []
+        return subprocess.run(
+            [*entered, *command], capture_output=True, text=True, timeout=timeout, check=False
+        )
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +127,9 @@ def cluster(dns_stub: str) -> Iterator[LocalCluster]:
     # Not below pytest's own folder: the paths of unix sockets have room for 107 characters.
     local = LocalCluster(Path(tempfile.mkdtemp(prefix="cluster")), dns_stub)
     try:
-        done = local.up()
+        # A node that falls silent is noticed sooner than by default, which no test could wait for.
+        sooner = ("--node-lease-duration", "8", "--node-monitor-grace-period", "12", "--hpa-sync-period", "2")
+        done = local.up("--nodes", "3", *sooner, "--metrics-resolution", "3")
         assert done.returncode == 0, done.stdout + done.stderr
         archives = sorted(str(path) for path in (ROOT / "images").glob("*.tar"))
         loaded = local.podium("image", "--data-dir", str(local.data), "load", *archives)
@@ -110,6 +139,19 @@ def cluster(dns_stub: str) -> Iterator[LocalCluster]:
         done = local.down("--purge")
         shutil.rmtree(local.root, ignore_errors=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def victim(cluster: LocalCluster) -> Iterator[str]:
+    """A node that a test may stop, kill or cut off, in any way and any number of times; it is Ready again
+    afterwards, and schedulable."""
+    name = cluster.nodes()[-1]
+    yield name
+    cluster.node("start", name)
+    cluster.node("mend", name)
+    everywhere = Kubectl(str(cluster.kubeconfig))
+    everywhere.wait(f"node/{name}", "condition=Ready")
+    everywhere("uncordon", name)
 
 
 @pytest.fixture

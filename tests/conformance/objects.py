@@ -50,6 +50,40 @@ def deployment(name: str, replicas: int, *containers: Obj, **spec: Any) -> Obj:
     }
 
 
+def stateful_set(name: str, replicas: int, *containers: Obj, **spec: Any) -> Obj:
+    """Its pods are known by name below the headless service `NAME-peers`."""
+    pod_spec = {"terminationGracePeriodSeconds": 1, "containers": list(containers) or [container()]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "serviceName": f"{name}-peers",
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec},
+            **spec,
+        },
+    }
+
+
+def daemon_set(name: str, *containers: Obj, pod_spec: Obj | None = None, **spec: Any) -> Obj:
+    containing = {"terminationGracePeriodSeconds": 1, "containers": list(containers) or [container()]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {**containing, **(pod_spec or {})},
+            },
+            **spec,
+        },
+    }
+
+
 def service(name: str, *ports: Obj, selector: dict[str, str] | None = None, **spec: Any) -> Obj:
     return {
         "apiVersion": "v1",

@@ -21,6 +21,16 @@ def test_it_measures_the_start_of_pods_and_prints_json(cluster: LocalCluster) ->
     assert json.loads(done.stdout)["pods"]["median_ms"] > 0
 
 
+def test_it_measures_the_scheduler_on_nodes_that_are_not_there(cluster: LocalCluster) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "scheduler", "--nodes", "20", "--kubeconfig", str(cluster.kubeconfig)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["scheduler"]["20_nodes"]
+    assert (figures["pods"], figures["created"]["requests"]) == (2000, 2000)
+
+
 def test_it_names_what_it_cannot_measure(cluster: LocalCluster) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCH), "karma"], capture_output=True, text=True, timeout=30, check=False

@@ -24,14 +24,20 @@ def everything_runs(pods: list[dict[str, object]]) -> bool:
     )
 
 
-def test_the_node_is_ready_and_says_what_it_is(kubectl: Kubectl) -> None:
-    (node,) = kubectl.get("nodes")["items"]
-    conditions = {entry["type"]: entry["status"] for entry in node["status"]["conditions"]}
-    assert conditions["Ready"] == "True"
-    assert conditions["MemoryPressure"] == conditions["DiskPressure"] == conditions["PIDPressure"] == "False"
-    assert int(node["status"]["capacity"]["cpu"]) == os.cpu_count()
-    assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
-    assert node["spec"]["podCIDR"] == "10.42.0.0/24"
+def test_the_nodes_are_ready_and_say_what_they_are(kubectl: Kubectl) -> None:
+    nodes = kubectl.get("nodes")["items"]
+    assert len(nodes) == 3
+    for node in nodes:
+        conditions = {entry["type"]: entry["status"] for entry in node["status"]["conditions"]}
+        assert conditions["Ready"] == "True"
+        assert (
+            conditions["MemoryPressure"] == conditions["DiskPressure"] == conditions["PIDPressure"] == "False"
+        )
+        assert int(node["status"]["capacity"]["cpu"]) == os.cpu_count()
+        assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
+    ranges = {node["spec"]["podCIDR"] for node in nodes}
+    assert len(ranges) == 3
+    assert all(entry.startswith("10.42.") and entry.endswith(".0/24") for entry in ranges)
 
 
 def test_bringing_it_up_a_second_time_says_so_and_changes_nothing(cluster: LocalCluster) -> None:

@@ -365,8 +365,8 @@ def test_a_pod_that_cannot_be_placed_says_why(kubectl: Kubectl) -> None:
         pod("huge", container(resources={"requests": {"cpu": "1000"}})),
     )
     for name, why in (
-        ("elsewhere", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
-        ("huge", "0/1 nodes are available: 1 Insufficient cpu."),
+        ("elsewhere", "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."),
+        ("huge", "0/3 nodes are available: 3 Insufficient cpu."),
     ):
         made = eventually(
             lambda name=name: kubectl.get(f"pod/{name}"), lambda seen: seen["status"].get("conditions")
@@ -383,7 +383,8 @@ def test_a_pod_that_cannot_be_placed_says_why(kubectl: Kubectl) -> None:
 
 
 def test_logs_are_files_in_the_cri_format(cluster: Any, kubectl: Kubectl) -> None:
-    (_,) = finished(kubectl, pod("writes", sh("echo hello"), restartPolicy="Never"))
+    first = cluster.nodes()[0]
+    (_,) = finished(kubectl, pod("writes", sh("echo hello"), restartPolicy="Never", nodeName=first))
     (file,) = (cluster.root / "pods").glob(f"{kubectl.namespace}_writes_*/main/0.log")
     when, stream, tag, text = file.read_text().rstrip("\n").split(" ", 3)
     assert (stream, tag, text) == ("stdout", "F", "hello")

@@ -71,6 +71,9 @@ class FrozenClient:
         async for event in self._client.watch(*args, **kwargs):
             yield WatchEvent(event.type, freeze(event.object))
 
+    async def read(self, path: str) -> Obj:
+        return freeze(await self._client.read(path))  # type: ignore[no-any-return]
+
     async def get(self, *args: Any, **kwargs: Any) -> Obj:
         return freeze(await self._client.get(*args, **kwargs))  # type: ignore[no-any-return]
 
