@@ -50,11 +50,11 @@ class LocalCluster:
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
-    def up(self, *more: str) -> subprocess.CompletedProcess[str]:
+    def up(self, *more: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         return self.podium(
             "up", "--data-dir", str(self.data), "--run-dir", str(self.root / "run"), "--log-dir", str(self.root / "pods"),
             "--kubeconfig", str(self.kubeconfig), "--cgroup-root", CGROUP, "--dns-upstream", self.dns_upstream,
-            *more, timeout=180,
+            *more, timeout=timeout,
         )  # fmt: skip
 
     def down(self, *more: str) -> subprocess.CompletedProcess[str]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.coverage_report import covers
 from tests.conformance.kubectl import Kubectl
+from tests.conformance.load import Load, fetch
 from tests.conformance.objects import ECHO_V2, pod
 from tests.conformance.waiting import eventually
 
@@ -30,11 +25,6 @@ def guestbook(kubectl: Kubectl) -> Kubectl:
     return kubectl
 
 
-def fetch(url: str, timeout: float = 5) -> str:
-    with urllib.request.urlopen(url, timeout=timeout) as answer:
-        return str(answer.read().decode())
-
-
 def web_url(kubectl: Kubectl) -> str:
     spec = kubectl.get("service", "web")["spec"]
     return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}/"
@@ -42,35 +32,6 @@ def web_url(kubectl: Kubectl) -> str:
 
 def web_pods(kubectl: Kubectl) -> list[str]:
     return [item["metadata"]["name"] for item in kubectl.get("pods", "-l", "app=web")["items"]]
-
-
-class Load:
-    """Requests one after the other until stopped; each failure is kept."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.answers = 0
-        self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        deadline = time.monotonic() + 120
-        while not self._stop.wait(0.01) and time.monotonic() < deadline:
-            try:
-                fetch(self.url)
-                self.answers += 1
-            except (OSError, urllib.error.HTTPError) as error:
-                self.failures.append(repr(error))
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join()
 
 
 def test_every_replica_answers_in_turn_from_the_node_and_from_pods(guestbook: Kubectl) -> None:

@@ -6,6 +6,7 @@ happened or not.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from collections.abc import Callable
@@ -37,6 +38,8 @@ class Told:
     deployments: dict[str, int] = field(default_factory=dict)
     stateful: int = 0
     jobs: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """By pod, what it has synced."""
     deleted_namespaces: set[str] = field(default_factory=set)
 
 
@@ -114,21 +117,29 @@ class Churn(threading.Thread):
         self._kubectl("rollout", "status", "statefulset/count", "--timeout=120s", timeout=130)
 
     def stop(self) -> None:
+        """Waits for the deed in hand. Every claim there ever was is read again at the end."""
         self._stop_it.set()
+        self.join()
+        self._kubectl("scale", "statefulset/count", "--replicas=3")
+        self.told.stateful = 3
 
     def run(self) -> None:
         deeds: list[Callable[[], None]] = [
-            self._note, self._note, self._scale, self._roll, self._scale_set, self._job, self._namespace, self._lose_a_pod,
+            self._note, self._note, self._scale, self._roll, self._scale_set, self._job, self._namespace,
+            self._lose_a_pod, self._read_numbers,
         ]  # fmt: skip
         while not self._stop_it.wait(self._random.uniform(0.1, 0.6)):
             self._random.choice(deeds)()
 
+    def _ask(self, *arguments: str, stdin: str | None = None) -> Result:
+        try:
+            return self._kubectl.run(*arguments, stdin=stdin, timeout=30)
+        except subprocess.TimeoutExpired:
+            return Result(1, "", f"no answer: {arguments}")
+
     def _try(self, *arguments: str, stdin: str | None = None) -> bool:
         """Whether it was acknowledged."""
-        try:
-            result = self._kubectl.run(*arguments, stdin=stdin, timeout=30)
-        except subprocess.TimeoutExpired:
-            result = Result(1, "", f"no answer: {arguments}")
+        result = self._ask(*arguments, stdin=stdin)
         if result.code != 0:
             self.refused.append(result.err.strip()[:200])
         return result.code == 0
@@ -138,8 +149,6 @@ class Churn(threading.Thread):
         return self._number
 
     def _apply(self, *objects: Obj) -> bool:
-        import json
-
         return self._try("apply", "-f", "-", stdin="\n".join(json.dumps(entry) for entry in objects))
 
     def _note(self) -> None:
@@ -183,8 +192,14 @@ class Churn(threading.Thread):
         if self._try("delete", "namespace", name, "--wait=false"):
             self.told.deleted_namespaces.add(name)
 
+    def _read_numbers(self) -> None:
+        name = f"count-{self._random.randrange(3)}"
+        result = self._ask("logs", name, "--tail=1")
+        if result.code == 0 and result.out.strip().isdigit():
+            self.told.numbers[name] = max(self.told.numbers.get(name, 0), int(result.out))
+
     def _lose_a_pod(self) -> None:
-        result = self._kubectl.run("get", "pods", "-o", "name", timeout=30)
+        result = self._ask("get", "pods", "-o", "name")
         names = result.out.split()
         if result.code == 0 and names:
             self._try("delete", self._random.choice(names), "--wait=false")

@@ -4,6 +4,8 @@ Each function returns what is wrong, in words; nothing means that all is well.""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 from collections import Counter
@@ -11,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from podium.runtime.containerd import Containerd
+from podium.runtime.containerd.tasks import TaskState
+from podium.runtime.pods.records import FILTER, Record, parse
 from tests.conformance.conftest import LocalCluster
 from tests.conformance.kubectl import Kubectl
 from tests.conformance.survival.churn import Told
+from tests.conformance.survival.processes import children, run_dir, shims
 
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -64,7 +70,7 @@ def memory(kubectl: Kubectl, told: Told) -> Iterator[str]:
             yield f"{name}: acknowledged {text}, found {notes.get(name)}"
 
 
-def claims(kubectl: Kubectl) -> Iterator[str]:
+def claims(kubectl: Kubectl, told: Told) -> Iterator[str]:
     """Each claim has one volume, each volume one claim, and what was synced is there, written by one writer at
     a time."""
     found = kubectl.get("persistentvolumeclaims")["items"]
@@ -81,62 +87,112 @@ def claims(kubectl: Kubectl) -> Iterator[str]:
     for pod in kubectl.get("pods", "-l", "app=count")["items"]:
         name = pod["metadata"]["name"]
         numbers = kubectl("exec", name, "--", "cat", "/data/numbers").split()
+        if len(numbers) < told.numbers.get(name, 0):
+            yield f"{name}: {told.numbers[name]} was synced, its file ends with {len(numbers)}"
         if numbers != [str(number) for number in range(1, len(numbers) + 1)]:
             wrong = next(
                 (at for at, number in enumerate(numbers, 1) if number != str(at)),
                 len(numbers),
             )
             yield f"{name}: line {wrong} is followed by {numbers[wrong - 1 : wrong + 4]}"
-        logged = [line for line in kubectl("logs", name).split() if line.isdigit()]
-        if logged and int(logged[-1]) > int(kubectl("exec", name, "--", "tail", "-n", "1", "/data/numbers")):
-            yield f"{name}: {logged[-1]} was synced and is not there"
 
 
 def machine(cluster: LocalCluster, kubectl: Kubectl, cgroup: str) -> Iterator[str]:
-    """No pod's namespace, mount, cgroup or address is left of pods that are gone."""
+    """No pod's container, process, namespace, mount, link or address is left of pods that are gone, and no
+    container runs twice."""
     pods = kubectl.get("pods", "--all-namespaces")["items"]
     known = {pod["metadata"]["uid"] for pod in pods}
     running = [pod for pod in pods if pod["status"]["phase"] == "Running"]
-    for what, uids in (
+    for what, traces in (
         ("mount", mounted(cluster.root)),
         ("cgroup", grouped(cgroup)),
         ("pin", pinned(cluster.root)),
     ):
-        for uid in uids - known:
-            yield f"{what} of a pod that is gone: {uid}"
+        for trace in traces:
+            if not known & set(UID.findall(trace)):
+                yield f"{what} of a pod that is gone: {trace}"
+    volumes = Counter(UID.findall(mount)[-1] for mount in mounted(cluster.root) if "/pvc-" in mount)
+    for volume, count in volumes.items():
+        if count > 1:
+            yield f"claim {volume} is mounted {count} times"
+    known_claims = {item["metadata"]["uid"] for item in kubectl.get("pvc", "--all-namespaces")["items"]}
+    for backing in looped(cluster.root):
+        if not known_claims & set(UID.findall(backing)):
+            yield f"loop device of a claim that is gone: {backing}"
     addresses = Counter(pod["status"]["podIP"] for pod in running if not pod["spec"].get("hostNetwork"))
     for address, count in addresses.items():
         if count > 1:
             yield f"{count} pods have the address {address}"
+    names = cluster.nodes()
+    for name in names:
+        here = {pod["metadata"]["uid"] for pod in running if pod["spec"]["nodeName"] == name}
+        yield from node(cluster, name, run_dir(cluster, names, name), known, here)
 
 
-def mounted(root: Path) -> set[str]:
+def node(cluster: LocalCluster, name: str, run: Path, known: set[str], running: set[str]) -> Iterator[str]:
+    """What is left on one node, or runs there and should not."""
+    socket = run / "containerd" / "containerd.sock"
+    tasks: Counter[tuple[str, str]] = Counter()
+    for record, alive in asyncio.run(recorded(socket)):
+        if record.uid not in known:
+            yield f"{name} has a container of a pod that is gone: {record.pod}/{record.attempt.name}"
+        if alive:
+            tasks[record.uid, record.attempt.name] += 1
+            if record.uid not in running:
+                yield f"{name} runs {record.pod}/{record.attempt.name} of a pod that does not run there"
+    for key, count in tasks.items():
+        if count > 1:
+            yield f"{name} runs container {key} {count} times"
+    if idle := [pid for pid in shims(socket) if not children(pid)]:
+        yield f"{name} has shims of nothing: {idle}"
+    links = [
+        line for line in cluster.inside(name, "ip", "-o", "link").stdout.splitlines() if re.match(r"\d+: pod[0-9a-f]+@", line)
+    ]  # fmt: skip
+    pins = list((run / "netns").iterdir())
+    if len(links) != len(pins):
+        yield f"{name} has {len(links)} links for {len(pins)} pods' network namespaces"
+
+
+async def recorded(socket: Path) -> list[tuple[Record, bool]]:
+    """What containerd keeps of pods, and whether each has a task that runs."""
+    containerd = Containerd(str(socket))
+    try:
+        found = [parse(raw) for raw in await containerd.containers.list(FILTER)]
+        tasks = await containerd.tasks.list()
+    finally:
+        await containerd.close()
+    return [(record, alive(tasks.get(record.attempt.id))) for record in found if record is not None]
+
+
+def alive(task: TaskState | None) -> bool:
+    return task is not None and task.exit is None
+
+
+def mounted(root: Path) -> list[str]:
+    """Where something is mounted for a pod."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return {
-        uid
-        for mount in mounts
-        if mount.startswith(f"{root}/")
-        for uid in UID.findall(mount)
-        if "/pods/" in mount
-    }
+    return [mount for mount in mounts if mount.startswith(f"{root}/") and "/pods/" in mount]
 
 
-def grouped(cgroup: str) -> set[str]:
-    """The pods that have processes."""
-    found: set[str] = set()
+def looped(root: Path) -> list[str]:
+    """The files behind the loop devices."""
+    found = [entry.read_text().strip() for entry in Path("/sys/block").glob("loop*/loop/backing_file")]
+    return [backing for backing in found if backing.startswith(f"{root}/")]
+
+
+def grouped(cgroup: str) -> list[str]:
+    """The control groups of pods that have processes."""
+    found = []
     for folder, _, _ in os.walk("/sys/fs/cgroup"):
-        if f"/{cgroup}" in folder and (Path(folder) / "cgroup.procs").read_text().strip():
-            found.update(uid.replace("_", "-") for uid in UID.findall(folder))
+        if f"/{cgroup}/" in folder and UID.search(folder.replace("_", "-")):
+            with contextlib.suppress(FileNotFoundError, OSError):
+                if (Path(folder) / "cgroup.procs").read_text().strip():
+                    found.append(folder.replace("_", "-"))
     return found
 
 
-def pinned(root: Path) -> set[str]:
-    return {
-        uid
-        for folder in root.glob("run/**/netns")
-        for entry in folder.iterdir()
-        for uid in UID.findall(entry.name)
-    }
+def pinned(root: Path) -> list[str]:
+    return [str(entry) for folder in root.glob("run/**/netns") for entry in folder.iterdir()]
 
 
 def is_ready(pod: dict[str, Any]) -> bool:
