@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -158,7 +157,7 @@ def merge_context(
             merged[section] = _replaced(config.get(section) or [], ours[section][0])
         merged["current-context"] = name
         if merged != config or not target.exists() or target.stat().st_mode & 0o077:
-            _write(target, merged)
+            write(target, merged)
 
 
 def _replaced(entries: list[Obj], ours: Obj) -> list[Obj]:
@@ -182,7 +181,7 @@ def remove_context(path: str | os.PathLike[str], name: str) -> None:
         if not any(value for key, value in remaining.items() if key not in ("apiVersion", "kind")):
             target.unlink()
         elif any(remaining[key] != (config.get(key) or []) for key in ("clusters", "users", "contexts")):
-            _write(target, remaining)
+            write(target, remaining)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
@@ -210,7 +209,7 @@ def _locked(target: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _write(target: Path, config: dict[str, Any]) -> None:
+def write(target: Path, config: Obj) -> None:
     """Atomically, readable by the owner alone, who stays the same (root may be writing into a user's
     file)."""
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

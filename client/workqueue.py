@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from podium.client.clock import Clock, Timer
@@ -113,6 +113,26 @@ class WorkQueue(Generic[Key]):
         self._processing.add(key)
         self._dirty.discard(key)
         return key
+
+    async def work(
+        self, do: Callable[[Key], Awaitable[None]], failed: Callable[[Key, Exception], None]
+    ) -> None:
+        """Does one key after the other until the queue is closed. `failed` tells of one that could not be
+        done, which comes back after a growing pause: it must not stop the work on all others."""
+        while True:
+            try:
+                key = await self.get()
+            except QueueClosed:
+                return
+            try:
+                await do(key)
+            except Exception as error:  # noqa: BLE001 (handed to `failed`)
+                failed(key, error)
+                self.add_rate_limited(key)
+            else:
+                self.forget(key)
+            finally:
+                self.done(key)
 
     def _pass_on(self, waiter: asyncio.Future[None]) -> None:
         """A waiter that was woken and cancelled in the same turn must not swallow the wake-up."""

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
-from podium.api.types.meta import key_of
+from podium.api.types.meta import controller_of, key_of, namespace_of
 from podium.api.types.resources import Resource
 from podium.client.base import Client
 from podium.client.clock import Clock
@@ -81,6 +81,12 @@ def own_key(old: Obj | None, new: Obj | None) -> Iterable[str]:
     return (key_of(obj),) if obj is not None else ()
 
 
+def owner_key(obj: Obj, kind: str) -> str:
+    """The key of the `kind` that controls the object, "" where something else or nothing does."""
+    owner = controller_of(obj)
+    return f"{namespace_of(obj)}/{owner['name']}" if owner is not None and owner["kind"] == kind else ""
+
+
 class Controller(ABC):
     """One control loop. Made before its informers run; `run` works until cancelled and may be called again
     after it failed: queue and caches live on."""
@@ -116,6 +122,17 @@ class Controller(ABC):
             informer.add_handler(changed)
         return informer
 
+    async def write_status(self, resource: Resource, obj: Obj, status: Obj) -> Obj | None:
+        """What the server has now; None where nothing had to be written, or the object has gone."""
+        if status == (obj.get("status") or {}):
+            return None
+        try:
+            return await self.client.update(resource, {**obj, "status": status}, subresource="status")
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return None
+
     @abstractmethod
     async def reconcile(self, key: str) -> None:
         """Makes one step from what is towards what is wanted for `key`; a failure is tried again later."""
@@ -126,27 +143,14 @@ class Controller(ABC):
             await informer.synced()
         async with asyncio.TaskGroup() as group:
             for number in range(self.workers):
-                group.create_task(self._work(), name=f"{self.name} worker {number}")
+                working = self.queue.work(self.reconcile, self._failed)
+                group.create_task(working, name=f"{self.name} worker {number}")
 
-    async def _work(self) -> None:
-        while True:
-            key = await self.queue.get()
-            try:
-                await self.reconcile(key)
-            except (StatusError, ConnectionError) as error:
-                self._failed(key, error)
-            except Exception:
-                # A fault in the code for one object must not stop the work on all others.
-                log.exception("%s: %s failed", self.name, key)
-                self.queue.add_rate_limited(key)
-            else:
-                self.queue.forget(key)
-            finally:
-                self.queue.done(key)
-
-    def _failed(self, key: str, error: StatusError | ConnectionError) -> None:
+    def _failed(self, key: str, error: Exception) -> None:
+        if not isinstance(error, StatusError | ConnectionError):
+            log.error("%s: %s failed", self.name, key, exc_info=error)
+            return
         expected = isinstance(error, StatusError) and (
             error.reason in ("Conflict", "AlreadyExists") or namespace_ends(error)
         )
         log.log(logging.DEBUG if expected else logging.INFO, "%s: %s: %s", self.name, key, error)
-        self.queue.add_rate_limited(key)

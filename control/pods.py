@@ -12,6 +12,7 @@ from podium.client.informer import Informer
 BY_CONTROLLER = "controller"
 ORPHANS = "orphan/"
 BY_NODE = "spec.nodeName"
+MIRROR = "kubernetes.io/config.mirror"
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -72,6 +73,24 @@ def available_in(pod: Obj, min_ready_seconds: int, now: datetime) -> float | Non
     if since is None:
         return None
     return max(0.0, (since + timedelta(seconds=min_ready_seconds) - now).total_seconds())
+
+
+def of_daemon(pod: Obj) -> bool:
+    """Whether it belongs to its node, and comes and goes with it."""
+    owner = controller_of(pod)
+    mirror = MIRROR in (pod["metadata"].get("annotations") or {})
+    return mirror or (owner is not None and owner["kind"] in ("DaemonSet", "Node"))
+
+
+def eviction_of(pod: Obj) -> Obj:
+    """What asks for the eviction of just this pod, not of another with its name."""
+    meta = pod["metadata"]
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+        "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
+    }
 
 
 def from_template(template: Obj, owner: Obj) -> Obj:

@@ -144,7 +144,7 @@ class QuotaController(Controller):
         for quota in quotas:
             status = status_of(quota, objects, self.context.now(), self._reckoned.of)
             if not same_status(status, quota.get("status") or {}):
-                await self.client.update(RESOURCE_QUOTAS, {**quota, "status": status}, subresource="status")
+                await self.write_status(RESOURCE_QUOTAS, quota, status)
         self.queue.add_after(key, RESYNC)
 
     async def _objects(

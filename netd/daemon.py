@@ -46,7 +46,6 @@ class Netd:
         self._pod_cidr = ""
         self._ranged = asyncio.Event()
         self._mtu = 0
-        self._narrowing: asyncio.Task[None] | None = None
         self._admission = asyncio.Event()
         self.policies = PolicyEnforcer(config, self._nft, client)
         tables = (config.table, config.policy_table)
@@ -140,7 +139,14 @@ class Netd:
         if mtu < self._mtu:
             self._mtu = mtu
             self.pods.set_mtu(mtu)
-            self._narrowing = asyncio.create_task(asyncio.to_thread(host.narrow_bridge, self._config, mtu))
+            self._spawn(self._narrow(mtu))
+
+    async def _narrow(self, mtu: int) -> None:
+        try:
+            await asyncio.to_thread(host.narrow_bridge, self._config, mtu)
+        except OSError as error:
+            # The next start sets it; until then large packets of pods that are there are lost.
+            log.error("cannot make the bridge's MTU %d: %s", mtu, error)
 
     async def _keep_admitted(self) -> None:
         while True:

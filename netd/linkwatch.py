@@ -3,13 +3,11 @@ down and does not bring them back."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import socket
 import struct
 from collections.abc import Callable
 
-from podium.netd.netlink import attributes, split
+from podium.netd.netlink import attributes, listen
 from podium.netd.podnet import is_pod_link_name
 
 # include/uapi/linux/rtnetlink.h: the groups of links and of IPv4 addresses, and their messages.
@@ -28,27 +26,10 @@ class LinkWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as kernel:
-            kernel.bind((0, GROUPS))
-            loop.add_reader(kernel, self._readable, kernel)
-            try:
-                await loop.create_future()
-            finally:
-                loop.remove_reader(kernel)
+        await listen(socket.NETLINK_ROUTE, GROUPS, self._heard, self._changed)
 
-    def _readable(self, kernel: socket.socket) -> None:
-        try:
-            data = kernel.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
-            self._changed()
-            return
-        if any(_matters(kind, payload) for kind, _, _, payload in split(data)):
+    def _heard(self, kind: int, payload: bytes) -> None:
+        if _matters(kind, payload):
             self._changed()
 
 

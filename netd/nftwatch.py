@@ -3,16 +3,10 @@ it, and a firewall that is started or reloaded knows nothing of pods."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
-import socket
 from collections.abc import Callable, Collection
 
 from podium.netd.conntrack import NETLINK_NETFILTER
-from podium.netd.netlink import attributes, split
-
-log = logging.getLogger(__name__)
+from podium.netd.netlink import attributes, listen
 
 # include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h.
 SUBSYSTEM = 10
@@ -37,31 +31,13 @@ class NftWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        with socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER) as kernel:
-            kernel.bind((0, 1 << (GROUP - 1)))
-            loop.add_reader(kernel, self._readable, kernel)
-            try:
-                await loop.create_future()
-            finally:
-                loop.remove_reader(kernel)
-
-    def _readable(self, kernel: socket.socket) -> None:
-        try:
-            data = kernel.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
-            self._foreign()
-            return
-        for kind, _, _, payload in split(data):
-            if kind >> 8 == SUBSYSTEM:
-                self._heard(kind & 0xFF, payload)
+        await listen(NETLINK_NETFILTER, 1 << (GROUP - 1), self._heard, self._foreign)
 
     def _heard(self, kind: int, payload: bytes) -> None:
+        if kind >> 8 == SUBSYSTEM:
+            self._changed(kind & 0xFF, payload)
+
+    def _changed(self, kind: int, payload: bytes) -> None:
         if kind not in (DELETE_TABLE, NEW_CHAIN, DELETE_RULE):
             return
         name = next((value for key, value in attributes(payload, GENERIC_HEADER) if key == NAME), b"")

@@ -70,8 +70,8 @@ class NodeRoutes:
 
     async def run(self) -> None:
         """Until cancelled."""
-        watch = asyncio.create_task(LinkWatch(self._again).run())
-        try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(LinkWatch(self._again).run())
             await self._nodes.synced()
             self._wake.set()
             while True:
@@ -80,9 +80,6 @@ class NodeRoutes:
                 await self._once()
                 if not self._wake.is_set():
                     self._settled.set()
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
 
     async def _once(self) -> None:
         try:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from podium.api.types.resources import PODS, SERVICES
+from podium.api.types.resources import NODES, PODS, SERVICES
 from podium.client.base import Client
 from podium.client.events import EventRecorder
 from podium.client.informer import Informer
@@ -73,6 +73,7 @@ class NodeDaemon:
         self._services = services or Informer(client, SERVICES)
         self._runs_services = services is None
         self._pod_informer = Informer(client, PODS, fields=f"spec.nodeName={config.node_name}")
+        self._node_informer = Informer(client, NODES, fields=f"metadata.name={config.node_name}")
         node = PodNode(
             config=config,
             client=client,
@@ -91,6 +92,7 @@ class NodeDaemon:
             volumes=volumes,
             machine=here,
             services=self._services.list,
+            known=lambda: self._node_informer.get(config.node_name),
             now=now,
         )
         self.pods = PodManager(node, self._pod_informer)
@@ -105,6 +107,7 @@ class NodeDaemon:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pod_informer.run(), name="pods")
+                group.create_task(self._node_informer.run(), name="node")
                 if self._runs_services:
                     group.create_task(self._services.run(), name="services")
                 if self._own is not None:

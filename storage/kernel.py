@@ -15,7 +15,6 @@ MS_NODEV: Final = 4
 MS_NOEXEC: Final = 8
 MS_REMOUNT: Final = 32
 MS_BIND: Final = 4096
-MS_REC: Final = 16384
 MNT_DETACH: Final = 2
 UMOUNT_NOFOLLOW: Final = 8
 RESOLVE_NO_MAGICLINKS: Final = 0x02

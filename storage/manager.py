@@ -148,9 +148,10 @@ class VolumeManager:
     async def unmount(self, uid: str, *, keep: bool = False) -> None:
         """Unmounts and removes what belongs to the pod alone. Idempotent. With `keep` its emptyDirs on the
         disk stay: the pod goes on after the machine has been off. Raises OSError."""
-        self._waiting.forget(uid)
-        self._mounted.pop(uid, None)
         async with self._locks.held(uid):
+            # Not before: a mount that is under way writes both when it ends.
+            self._waiting.forget(uid)
+            self._mounted.pop(uid, None)
             for plugin in dict.fromkeys(self._plugins.values()):
                 await plugin.release(uid)
             had = await asyncio.to_thread(folders.has_plugin, self._pods_dir, uid, CSI_FOLDER)

@@ -19,7 +19,7 @@ from podium.api.types.errors import StatusError
 from podium.api.types.resources import NODES
 from podium.client.base import Client
 from podium.client.clock import Clock
-from podium.client.workqueue import QueueClosed, WorkQueue
+from podium.client.workqueue import WorkQueue
 from podium.storage import atomic, memory, sources
 from podium.storage.base import MountedVolume, Plugin, Request
 from podium.storage.errors import VolumeError, failed
@@ -88,23 +88,12 @@ class PayloadPlugin(Plugin):
 
     async def run(self) -> None:
         """Rewrites volumes whose objects changed and whose tokens grew old, until cancelled."""
-        while True:
-            try:
-                holder = await self._queue.get()
-            except QueueClosed:
-                return
-            try:
-                await self._refresh(holder)
-            except (VolumeError, OSError, StatusError) as error:
-                log.warning("pod %s: could not update volume %r: %s", holder.uid, holder.volume, error)
-                self._queue.add_rate_limited(holder)
-            except Exception:
-                log.exception("pod %s: could not update volume %r", holder.uid, holder.volume)
-                self._queue.add_rate_limited(holder)
-            else:
-                self._queue.forget(holder)
-            finally:
-                self._queue.done(holder)
+        await self._queue.work(self._refresh, self._failed)
+
+    def _failed(self, holder: Holder, error: Exception) -> None:
+        known = isinstance(error, VolumeError | OSError | StatusError)
+        text = "pod %s: could not update volume %r: %s"
+        log.warning(text, holder.uid, holder.volume, error, exc_info=None if known else error)
 
     async def close(self) -> None:
         self._queue.close()

@@ -31,16 +31,6 @@ def open_subpath(volume_path: str, subpath: str) -> int:
         os.close(root)
 
 
-def resolve_subpath(volume_path: str, subpath: str) -> str:
-    """The path of `subpath`, free of symlinks at this moment. For a container that may write to the volume
-    use `bind_subpath`, since the path can be swapped before it is used. Raises VolumeError."""
-    descriptor = open_subpath(volume_path, subpath)
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
-
-
 def bind_subpath(volume_path: str, subpath: str, target: Path) -> str:
     """Binds `subpath` to `target`, which is made, and returns it: what a container can be given safely.
     Idempotent.

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 
 class Resource(NamedTuple):
-    """One resource. `group` is "" for core. `subresources` are what may follow an object's name in a path."""
+    """One resource. `group` is "" for core. `subresources` are what may follow an object's name in a path.
+    `strategic` says whether it takes strategic merge patches."""
 
     group: str
     version: str
@@ -31,6 +32,8 @@ class Resource(NamedTuple):
         "watch",
     )
     singular: str = ""
+    list_kind: str = ""
+    strategic: bool = True
 
     @property
     def api_version(self) -> str:
@@ -39,6 +42,10 @@ class Resource(NamedTuple):
     @property
     def singular_name(self) -> str:
         return self.singular or self.kind.lower()
+
+    @property
+    def list_kind_name(self) -> str:
+        return self.list_kind or f"{self.kind}List"
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The request path: `/api/v1/namespaces/NS/pods/NAME/SUB`."""

@@ -7,10 +7,12 @@ Source: kubernetes.io "Persistent Volumes", sections "Binding", "Selector", "Acc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 
 from podium.api.types import Obj, quantity
+from podium.api.types.affinity import selector_terms
 from podium.api.types.meta import deleting
-from podium.api.types.selectors import Requirement, from_label_selector
+from podium.api.types.selectors import from_label_selector
 from podium.api.types.storage import capacity, class_of, requested
 
 Labels = Mapping[str, str]
@@ -41,20 +43,8 @@ def has_access_modes(claim: Obj, volume: Obj) -> bool:
 def reaches(volume: Obj, labels: Labels) -> bool:
     """Whether the volume can be used from a node with these labels. Terms are alternatives; one without any
     expression holds nowhere."""
-    required = (volume["spec"].get("nodeAffinity") or {}).get("required")
-    if required is None:
-        return True
-    return any(_term_holds(term, labels) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _term_holds(term: Obj, labels: Labels) -> bool:
-    expressions = term.get("matchExpressions") or ()
-    if not expressions or term.get("matchFields"):
-        return False
-    return all(
-        Requirement(entry["key"], entry["operator"], tuple(entry.get("values") or ())).matches(labels)
-        for entry in expressions
-    )
+    terms = selector_terms((volume["spec"].get("nodeAffinity") or {}).get("required"))
+    return terms is None or any(term.matches("", labels) for term in terms)
 
 
 def mismatch(claim: Obj, volume: Obj) -> str:
@@ -114,21 +104,22 @@ def reserved(claim: Obj, volumes: Iterable[Obj]) -> Obj | None:
 def smallest(
     claim: Obj, volumes: Iterable[Obj], node_labels: Labels | None = None, taken: Collection[str] = ()
 ) -> Obj | None:
-    """The best volume for the claim: the one reserved for it, else the smallest that fits, among equals the
-    one with fewest access modes, then by name. With `node_labels` only volumes that this node can reach
-    count; where the reserved one is out of reach there is none. `taken` are names of volumes that are
-    promised already."""
+    """The best volume for the claim: the one reserved for it, else of those that fit the one with fewest
+    access modes, among equals the smallest, then by name. With `node_labels` only volumes that this node can
+    reach count, and the smallest goes first whatever its modes; where the reserved one is out of reach there
+    is none. `taken` are names of volumes that are promised already."""
     free = [volume for volume in volumes if volume["metadata"]["name"] not in taken]
     if (mine := reserved(claim, free)) is not None:
         return mine if node_labels is None or reaches(mine, node_labels) else None
-    fitting = [
-        volume
-        for volume in free
-        if fits(claim, volume) and (node_labels is None or reaches(volume, node_labels))
-    ]
-    return min(fitting, key=_rank, default=None)
+    fitting = (volume for volume in free if fits(claim, volume))
+    if node_labels is None:
+        return min(fitting, key=lambda volume: (_modes(volume), *_size(volume)), default=None)
+    return min((volume for volume in fitting if reaches(volume, node_labels)), key=_size, default=None)
 
 
-def _rank(volume: Obj) -> tuple[object, ...]:
-    modes = len(volume["spec"].get("accessModes") or ())
-    return modes, quantity.parse(capacity(volume)), volume["metadata"]["name"]
+def _modes(volume: Obj) -> int:
+    return len(volume["spec"].get("accessModes") or ())
+
+
+def _size(volume: Obj) -> tuple[Decimal, str]:
+    return quantity.parse(capacity(volume)), volume["metadata"]["name"]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 DOWN_WINDOW = 300.0
 # Without a behaviour of its own a workload grows to at most twice its size at once, or to four pods.
 UP_FACTOR, UP_LEAST = 2.0, 4.0
-# No window and no policy reaches further back: those are the API's bounds.
-LONGEST_WINDOW, LONGEST_PERIOD = 3600.0, 1800.0
+# No policy reaches further back: the API's bound.
+LONGEST_PERIOD = 1800.0
 
 
 class Note(NamedTuple):

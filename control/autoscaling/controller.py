@@ -13,13 +13,13 @@ from podium.api.types.errors import StatusError
 from podium.api.types.meta import deleting, key_of, namespace_of, split_key
 from podium.api.types.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from podium.api.types.selectors import Selector, parse_labels
-from podium.control.autoscaling import targets
+from podium.control import targets
 from podium.control.autoscaling.behavior import DOWN_WINDOW, Bounds, Past, decide
 from podium.control.autoscaling.evaluation import Evaluator, Failed, Subject
 from podium.control.autoscaling.replicas import Periods, Tolerances, Workload
 from podium.control.autoscaling.status import ABLE, ACTIVE, LIMITED, Draft
-from podium.control.autoscaling.targets import Target
 from podium.control.controller import Context, Controller
+from podium.control.targets import Target
 
 # A status entry for a metric that could not be read.
 NOTHING: Obj = {"type": ""}

@@ -21,7 +21,7 @@ from podium.control.autoscaling.replicas import (
     by_total_per_pod,
     by_utilization,
 )
-from podium.control.autoscaling.targets import resource_of
+from podium.control.targets import resource_of
 
 
 class Failed(Exception):

@@ -16,7 +16,7 @@ from podium.api.types.meta import (
     timestamp,
 )
 from podium.api.types.resources import CRON_JOBS, JOBS, Resource
-from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.controller import Context, Controller, namespace_ends, own_key, owner_key
 from podium.control.cronjobs.decide import (
     Event,
     active,
@@ -52,8 +52,8 @@ class CronJobController(Controller):
 
     def _job_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         for job in (old, new):
-            if job is not None and (owner := controller_of(job)) and owner["kind"] == "CronJob":
-                yield f"{namespace_of(job)}/{owner['name']}"
+            if job is not None and (key := owner_key(job, CRON_JOBS.kind)):
+                yield key
 
     def _clock_set(self) -> None:
         for cron in self.crons.list():
@@ -183,14 +183,6 @@ class _Round:
         return job
 
     async def _write(self) -> None:
-        if self.status == (self.cron.get("status") or {}):
-            return
-        try:
-            written = await self.client.update(
-                CRON_JOBS, {**self.cron, "status": self.status}, subresource="status"
-            )
-        except StatusError as error:
-            if error.code != 404:
-                raise
-        else:
+        written = await self.controller.write_status(CRON_JOBS, self.cron, self.status)
+        if written is not None:
             self.controller.written.record(key_of(self.cron), written)

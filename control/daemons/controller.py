@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError, unavailable
+from podium.api.types.errors import StatusError
 from podium.api.types.meta import controller_of, deleting, key_of, name_of, namespace_of, split_key
 from podium.api.types.resources import DAEMON_SETS, NODES, PODS
 from podium.api.types.selectors import from_label_selector
-from podium.control.batches import slow_start
 from podium.control.claims import Claimer
-from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.controller import Context, Controller, own_key, owner_key
 from podium.control.daemons import status
 from podium.control.daemons.backoff import FailureBackoff
 from podium.control.daemons.placement import pinned, placement, tolerations
@@ -20,6 +19,7 @@ from podium.control.daemons.plan import GENERATION_LABEL, Seen, Work, place, rol
 from podium.control.expectations import Expectations
 from podium.control.history.history import History, Known
 from podium.control.history.revisions import POD_LABEL
+from podium.control.podrequests import PodRequests
 from podium.control.pods import BY_CONTROLLER, by_controller, controlled, from_template, orphans, phase
 
 BURST = 250  # pods created or deleted in one go
@@ -35,6 +35,7 @@ class DaemonSetController(Controller):
         self.recorder = context.recorder(self.name)
         self._claimer = Claimer(context.client, DAEMON_SETS, PODS)
         self._expectations = Expectations()
+        self._requests = PodRequests(context.client, self.recorder, self._expectations)
         self._backoff = FailureBackoff()
         self.history = History(self, DAEMON_SETS, POD_LABEL)
         self.sets = self.watch(DAEMON_SETS, own_key)
@@ -44,7 +45,7 @@ class DaemonSetController(Controller):
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         for pod in (old, new):
-            if pod is not None and (key := _owner_key(pod)):
+            if pod is not None and (key := owner_key(pod, DAEMON_SETS.kind)):
                 if old is None and not deleting(pod):
                     self._expectations.created(key)
                 if new is None or deleting(pod):
@@ -90,7 +91,8 @@ class DaemonSetController(Controller):
         seen = Seen(daemon_set, self.nodes.list(), pods, mark, self.context.now())
         await self._unite(known, pods)
         failure = await self._advance(key, seen) if satisfied else None
-        await self._write_status(daemon_set, status.calculate(seen, known.collisions, observed=satisfied))
+        calculated = status.calculate(seen, known.collisions, observed=satisfied)
+        await self.write_status(DAEMON_SETS, daemon_set, calculated)
         if failure is not None:
             raise failure
         await self._trim(daemon_set, known, pods)
@@ -105,8 +107,8 @@ class DaemonSetController(Controller):
         nodes, pods = work.nodes[:BURST], work.pods[:BURST]
         uids = [pod["metadata"]["uid"] for pod in pods]
         self._expectations.expect(key, creations=len(nodes), deletions=uids)
-        failure = await self._create(key, seen, nodes)
-        results = await asyncio.gather(*(self._delete(key, seen.daemon_set, pod) for pod in pods))
+        _, failure = await self._requests.create(seen.daemon_set, _pods_for(seen, nodes))
+        results = await asyncio.gather(*(self._requests.delete(seen.daemon_set, pod) for pod in pods))
         return failure or next((result for result in results if result is not None), None)
 
     def _may_retry(self, key: str, seen: Seen, node: str) -> bool:
@@ -129,47 +131,6 @@ class DaemonSetController(Controller):
                 message = f"Found succeeded {where}, will try to delete it"
                 self.recorder.event(daemon_set, "Normal", "SucceededDaemonPod", message)
 
-    async def _create(self, key: str, seen: Seen, nodes: Sequence[str]) -> StatusError | None:
-        pod = new_pod(seen.daemon_set, seen.hash)
-
-        async def one(node: str) -> StatusError | None:
-            spec = {**pod["spec"], "affinity": pinned(pod["spec"], node)}
-            return await self._create_one(seen.daemon_set, {**pod, "spec": spec})
-
-        made, failure = await slow_start(nodes, one)
-        self._expectations.created(key, len(nodes) - made)
-        return None if failure is not None and namespace_ends(failure) else failure
-
-    async def _create_one(self, daemon_set: Obj, pod: Obj) -> StatusError | None:
-        try:
-            made = await self.client.create(PODS, pod)
-        except StatusError as error:
-            if not namespace_ends(error):
-                message = f"Error creating: {error.message}"
-                self.recorder.event(daemon_set, "Warning", "FailedCreate", message)
-            return error
-        except ConnectionError as error:
-            return unavailable(str(error))
-        self.recorder.event(daemon_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(made)}")
-        return None
-
-    async def _delete(self, key: str, daemon_set: Obj, pod: Obj) -> StatusError | None:
-        meta = pod["metadata"]
-        try:
-            await self.client.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
-        except StatusError as error:
-            self._expectations.deleted(key, meta["uid"])
-            if error.code in (404, 409):
-                return None
-            message = f"Error deleting: {error.message}"
-            self.recorder.event(daemon_set, "Warning", "FailedDelete", message)
-            return error
-        except ConnectionError as error:
-            self._expectations.deleted(key, meta["uid"])
-            return unavailable(str(error))
-        self.recorder.event(daemon_set, "Normal", "SuccessfulDelete", f"Deleted pod: {meta['name']}")
-        return None
-
     async def _unite(self, known: Known, pods: Sequence[Obj]) -> None:
         """Two revisions of one template become one; pods that name the other are labelled anew."""
         if not known.twins:
@@ -186,14 +147,10 @@ class DaemonSetController(Controller):
         live = {name_of(entry) for entry in known.olds if entry["metadata"]["labels"].get(POD_LABEL) in marks}
         await self.history.trim(daemon_set, known.olds, live)
 
-    async def _write_status(self, daemon_set: Obj, new: Obj) -> None:
-        if new == daemon_set.get("status"):
-            return
-        try:
-            await self.client.update(DAEMON_SETS, {**daemon_set, "status": new}, subresource="status")
-        except StatusError as error:
-            if error.code != 404:
-                raise
+
+def _pods_for(seen: Seen, nodes: Sequence[str]) -> list[Obj]:
+    pod = new_pod(seen.daemon_set, seen.hash)
+    return [{**pod, "spec": {**pod["spec"], "affinity": pinned(pod["spec"], node)}} for node in nodes]
 
 
 def new_pod(daemon_set: Obj, mark: str) -> Obj:
@@ -208,10 +165,3 @@ def new_pod(daemon_set: Obj, mark: str) -> Obj:
 
 def _traits(node: Obj) -> tuple[object, object]:
     return node["metadata"].get("labels"), (node.get("spec") or {}).get("taints")
-
-
-def _owner_key(pod: Obj) -> str:
-    owner = controller_of(pod)
-    if owner is None or owner["kind"] != DAEMON_SETS.kind:
-        return ""
-    return f"{namespace_of(pod)}/{owner['name']}"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from podium.api.types import Obj
-from podium.control.scheduler import affinity, taints
+from podium.api.types import Obj, affinity, taints
 
 NAME_FIELD = "metadata.name"
 _BORNE = (

@@ -16,7 +16,7 @@ from podium.api.types.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from podium.api.types.selectors import from_label_selector
 from podium.control import conditions
 from podium.control.claims import Claimer
-from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.controller import Context, Controller, namespace_ends, own_key, owner_key
 from podium.control.deployments import revisions, rollout, status
 from podium.control.deployments.rollout import Resize, size_of
 from podium.control.pods import BY_CONTROLLER, by_controller, controlled, is_finished
@@ -41,7 +41,7 @@ class DeploymentController(Controller):
 
     def _replica_set_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         for replica_set in (old, new):
-            if replica_set is not None and (key := _owner_key(replica_set)):
+            if replica_set is not None and (key := owner_key(replica_set, DEPLOYMENTS.kind)):
                 yield key
         if new is not None and controller_of(new) is None and not deleting(new):
             labels = new["metadata"].get("labels")
@@ -58,7 +58,7 @@ class DeploymentController(Controller):
         if owner is None or owner["kind"] != REPLICA_SETS.kind:
             return
         replica_set = self.replica_sets.get(owner["name"], namespace_of(old))
-        key = _owner_key(replica_set) if replica_set is not None else ""
+        key = owner_key(replica_set, DEPLOYMENTS.kind) if replica_set is not None else ""
         deployment = self.deployments.get(split_key(key)[1], namespace_of(old)) if key else None
         if deployment is not None and not rollout.is_rolling(deployment):
             yield key
@@ -284,10 +284,3 @@ class _Round:
         except StatusError as error:
             if error.code != 404:
                 raise
-
-
-def _owner_key(replica_set: Obj) -> str:
-    owner = controller_of(replica_set)
-    if owner is None or owner["kind"] != DEPLOYMENTS.kind:
-        return ""
-    return f"{namespace_of(replica_set)}/{owner['name']}"

@@ -92,8 +92,7 @@ class DisruptionController(Controller):
             message = f"Failed to calculate the number of expected pods: {why}"
             self.recorder.event(budget, "Warning", "CalculateExpectedPodCountFailed", message)
             wanted = failed(budget, why, now)
-        if wanted != (budget.get("status") or {}):
-            await self._write(budget, wanted)
+        await self.write_status(POD_DISRUPTION_BUDGETS, budget, wanted)
         if (wait := next_expiry(wanted, now)) is not None:
             self.queue.add_after(key, wait)
 
@@ -113,15 +112,6 @@ class DisruptionController(Controller):
             place = namespace_of(budget)
             message = f"Pod was expected by PDB {place}/{name_of(budget)} to be deleted but it wasn't"
             self.recorder.event(pod, "Warning", "NotDeleted", message)
-
-    async def _write(self, budget: Obj, wanted: Obj) -> None:
-        try:
-            await self.client.update(
-                POD_DISRUPTION_BUDGETS, {**budget, "status": wanted}, subresource="status"
-            )
-        except StatusError as error:
-            if error.code != 404:
-                raise
 
 
 def _shown(selector: Obj) -> str:

@@ -11,7 +11,7 @@ from podium.api.types.meta import controller_of, namespace_of
 from podium.api.types.resources import REPLICA_SETS, Resource
 from podium.client.base import Client
 from podium.client.informer import Informer
-from podium.control.autoscaling import targets
+from podium.control import targets
 from podium.control.disruptions.budgets import Unknown, Workload
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError
 from podium.api.types.meta import condition, deleting, key_of, parse_time, split_key
 from podium.api.types.resources import PODS
 from podium.control import conditions
@@ -52,10 +51,4 @@ class StaleDisruptions(Controller):
             return
         withdrawn = conditions.make(TARGET, "False", "", "", now)
         entries = conditions.put(pod["status"]["conditions"], withdrawn)
-        try:
-            await self.client.update(
-                PODS, {**pod, "status": {**pod["status"], "conditions": entries}}, subresource="status"
-            )
-        except StatusError as error:
-            if error.code != 404:
-                raise
+        await self.write_status(PODS, pod, {**pod["status"], "conditions": entries})

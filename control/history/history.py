@@ -13,7 +13,7 @@ from podium.api.types.resources import CONTROLLER_REVISIONS, Resource
 from podium.api.types.selectors import from_label_selector
 from podium.client.informer import Informer
 from podium.control.claims import Claimer
-from podium.control.controller import Controller
+from podium.control.controller import Controller, owner_key
 from podium.control.history import revisions
 from podium.control.pods import BY_CONTROLLER, by_controller, controlled, orphans
 from podium.control.templates import same_template
@@ -48,9 +48,8 @@ class History:
         """A revision that appears with an owner concerns nobody: the owner made it, or whoever did has his
         reasons."""
         for revision in (old, new) if old is not None else ():
-            owner = controller_of(revision) if revision is not None else None
-            if revision is not None and owner is not None and owner["kind"] == self._owners.kind:
-                yield f"{namespace_of(revision)}/{owner['name']}"
+            if revision is not None and (key := owner_key(revision, self._owners.kind)):
+                yield key
         if new is not None and controller_of(new) is None and not deleting(new):
             yield from self._adopters(new)
 

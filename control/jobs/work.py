@@ -11,12 +11,11 @@ from podium.api.types.errors import StatusError, unavailable
 from podium.api.types.resources import PODS
 from podium.client.base import Client
 from podium.client.events import EventRecorder
-from podium.control.batches import slow_start
-from podium.control.controller import namespace_ends
 from podium.control.expectations import Expectations
 from podium.control.jobs import facts
 from podium.control.jobs.making import pod_for
 from podium.control.jobs.view import View
+from podium.control.podrequests import PodRequests
 from podium.control.pods import is_ready
 
 
@@ -33,40 +32,22 @@ class PodWork:
     job's key."""
 
     def __init__(self, client: Client, recorder: EventRecorder, expectations: Expectations) -> None:
-        self._client, self._recorder, self._expectations = client, recorder, expectations
+        self._client, self._expectations = client, expectations
+        self._requests = PodRequests(client, recorder, expectations)
 
     async def create(self, key: str, view: View, indexes: Sequence[int | None]) -> Done:
         self._expectations.expect(key, creations=len(indexes))
-        job = view.job
-
-        async def one(index: int | None) -> StatusError | None:
-            replaced = view.delayed.get(index) if index is not None else None
-            return await self._create(job, pod_for(job, index, replaced))
-
-        made, failure = await slow_start(indexes, one)
-        self._expectations.created(key, len(indexes) - made)
-        # A namespace that goes takes everything with it: nothing to try again.
-        ends = failure is not None and namespace_ends(failure)
-        return Done(made, failure=None if ends else failure)
-
-    async def _create(self, job: Obj, pod: Obj) -> StatusError | None:
-        try:
-            made = await self._client.create(PODS, pod)
-        except StatusError as error:
-            if not namespace_ends(error):
-                self._recorder.event(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
-            return error
-        except ConnectionError as error:
-            return unavailable(str(error))
-        self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}")
-        return None
+        job, delayed = view.job, view.delayed
+        pods = [pod_for(job, index, None if index is None else delayed.get(index)) for index in indexes]
+        made, failure = await self._requests.create(job, pods)
+        return Done(made, failure=failure)
 
     async def drop(self, key: str, job: Obj, pods: Sequence[Obj]) -> Done:
         """Deletes pods that are too many: they count as nothing, so they are let go first."""
         self._expectations.expect(key, deletions=(pod["metadata"]["uid"] for pod in pods))
 
         async def one(pod: Obj) -> StatusError | None:
-            failure = await self._let_go(pod) or await self._delete(job, pod)
+            failure = await self._let_go(pod) or await self._requests.delete(job, pod)
             if failure is not None:
                 self._expectations.deleted(key, pod["metadata"]["uid"])
             return failure
@@ -75,7 +56,7 @@ class PodWork:
 
     async def stop(self, job: Obj, pods: Sequence[Obj]) -> Done:
         """Deletes the pods of a job that ends: they go once they are counted."""
-        return await _all(pods, lambda pod: self._delete(job, pod))
+        return await _all(pods, lambda pod: self._requests.delete(job, pod))
 
     async def let_go(self, pods: Sequence[Obj]) -> tuple[list[str], StatusError | None]:
         """Takes the finalizer from pods that are counted. The uids of those that kept it, and the first
@@ -97,20 +78,6 @@ class PodWork:
             return None if error.code == 404 else error
         except ConnectionError as error:
             return unavailable(str(error))
-        return None
-
-    async def _delete(self, job: Obj, pod: Obj) -> StatusError | None:
-        meta = pod["metadata"]
-        try:
-            await self._client.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
-        except StatusError as error:
-            if error.code in (404, 409):
-                return None
-            self._recorder.event(job, "Warning", "FailedDelete", f"Error deleting: {error.message}")
-            return error
-        except ConnectionError as error:
-            return unavailable(str(error))
-        self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {meta['name']}")
         return None
 
 

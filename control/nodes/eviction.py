@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from podium.api.types import Obj, meta
+from podium.api.types import Obj, meta, taints
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import NODES, PODS
 from podium.control.controller import Context, Controller
 from podium.control.nodes.lifecycle import BY_NODE, by_node
-from podium.control.scheduler import taints
 
 
 def deadline(pod: Obj, evicting: list[Obj], since: datetime) -> datetime | None:

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 
 class NodeIpam(Controller):
-    """What nodes say they hold is the truth: all of it is read before the first range is given away."""
+    """What nodes say they hold is the truth: all of it is read before the first range is given away.
+    Nodes for which none is left wait, told once, until a node with a range goes."""
 
     name = "node-ipam-controller"
     workers = 1
@@ -23,6 +24,7 @@ class NodeIpam(Controller):
         super().__init__(context)
         self.recorder = context.recorder("cidrAllocator")
         self._ranges = Ranges(cluster_cidr, node_prefix)
+        self._waiting: set[str] = set()
         self.nodes = self.watch(NODES, self._changed)
 
     def _changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
@@ -30,25 +32,19 @@ class NodeIpam(Controller):
         assert node is not None
         name = node["metadata"]["name"]
         if new is None:
-            return self._without() if self._ranges.release(name) else ()
+            self._waiting.discard(name)
+            return sorted(self._waiting) if self._ranges.release(name) else ()
         if held := (new.get("spec") or {}).get("podCIDR"):
             self._occupy(name, held)
+            self._waiting.discard(name)
             return ()
-        return (name,)
+        return () if name in self._waiting else (name,)
 
     def _occupy(self, name: str, held: str) -> None:
         try:
             self._ranges.occupy(name, held)
         except ValueError as error:
             log.error("%s", error)
-
-    def _without(self) -> list[str]:
-        """The nodes that wait for a range."""
-        return [
-            node["metadata"]["name"]
-            for node in self.nodes.list()
-            if not (node.get("spec") or {}).get("podCIDR")
-        ]
 
     async def reconcile(self, key: str) -> None:
         node = self.nodes.get(key)
@@ -57,9 +53,13 @@ class NodeIpam(Controller):
         try:
             cidr = self._ranges.allocate(key)
         except Exhausted as error:
-            log.error("node %s gets no pod range: %s", key, error)
+            if key in self._waiting:
+                return
+            self._waiting.add(key)
+            log.warning("node %s waits for a pod range: %s", key, error)
             message = f"Node {key} status is now: CIDRNotAvailable"
             self.recorder.event(node, "Normal", "CIDRNotAvailable", message)
             return
+        self._waiting.discard(key)
         patch = {"metadata": {"uid": node["metadata"]["uid"]}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
         await self.client.patch(NODES, key, patch, kind="merge")

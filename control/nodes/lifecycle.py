@@ -154,7 +154,9 @@ class NodeLifecycle(Controller):
             return node
         log.warning("node %s stopped reporting", name)
         was_ready = health.ready_status(node) == "True"
-        patch = {"metadata": {"uid": node["metadata"]["uid"]}, "status": {"conditions": conditions}}
+        # A report that arrives meanwhile must not be written over.
+        identity = {"uid": node["metadata"]["uid"], "resourceVersion": node["metadata"]["resourceVersion"]}
+        patch = {"metadata": identity, "status": {"conditions": conditions}}
         changed = await self.client.patch(NODES, name, patch, kind="strategic", subresource="status")
         if was_ready:
             self.recorder.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")

@@ -135,7 +135,6 @@ class NodeAutoscaler:
         for informer in (self.nodes, self.pods, self.budgets, *self._others.values()):
             await informer.synced()
         try:
-            await self._begin()
             while True:
                 self._wake.clear()
                 await self._look()
@@ -146,16 +145,10 @@ class NodeAutoscaler:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._book.stopped()
 
-    async def _begin(self) -> None:
-        """Whatever was being removed when the last one stopped is decided anew."""
-        for node in self.nodes.list():
-            for key in (taints.DELETED, taints.CANDIDATE):
-                if taints.has(node, key):
-                    await taints.drop(self.client, name_of(node), key)
-
     # --- one look
 
     async def _look(self) -> None:
+        await self._take_back()
         try:
             groups = await self._known_groups()
         except ProviderError as error:
@@ -175,6 +168,18 @@ class NodeAutoscaler:
         await self._keep_least(states)
         await self._shrink(states, busy=bool(pending) or bool(self._book.additions))
         await self._show(states)
+
+    async def _take_back(self) -> None:
+        """Nodes that bear a taint of ours and do not go are decided anew: a removal failed, or the last one
+        stopped in the middle of it."""
+        for node in self.nodes.list():
+            name = name_of(node)
+            if name in self._book.removing:
+                continue
+            if taints.has(node, taints.DELETED):
+                await self._taint(name, taints.DELETED, wanted=False)
+            if taints.has(node, taints.CANDIDATE) and name not in self._unneeded:
+                await self._taint(name, taints.CANDIDATE, wanted=False)
 
     async def _known_groups(self) -> Sequence[Group]:
         """Raises ProviderError."""
@@ -311,11 +316,11 @@ class NodeAutoscaler:
         for name in [name for name in self._unneeded if name not in verdicts.unneeded]:
             del self._unneeded[name]
             if name not in self._book.removing:
-                await self._mark(name, unneeded=False)
+                await self._taint(name, taints.CANDIDATE, wanted=False)
         for name in verdicts.unneeded:
             if name not in self._unneeded:
                 self._unneeded[name] = now
-                await self._mark(name, unneeded=True)
+                await self._taint(name, taints.CANDIDATE, wanted=True)
         for name in self._leaving(verdicts.unneeded, now):
             node = self.nodes.get(name)
             if node is not None:
@@ -348,15 +353,17 @@ class NodeAutoscaler:
                 continue
             yield name
 
-    async def _mark(self, name: str, *, unneeded: bool) -> None:
+    async def _taint(self, name: str, key: str, *, wanted: bool) -> None:
         try:
-            if unneeded:
-                await taints.put(self.client, name, taints.CANDIDATE, self.context.now().timestamp())
+            if wanted:
+                await taints.put(self.client, name, key, self.context.now().timestamp())
             else:
-                await taints.drop(self.client, name, taints.CANDIDATE)
+                await taints.drop(self.client, name, key)
         except (StatusError, ConnectionError) as error:
-            # Only a hint to the scheduler.
+            # A taint that is missing is only a hint less to the scheduler; one that is left goes at the next
+            # look.
             log.info("node %s: %s", name, error)
+            self._look_in(self.config.scan_interval)
 
     def _remove(self, node: Obj, group: str) -> None:
         name = name_of(node)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from podium.api.types import Obj
 from podium.api.types.meta import condition, controller_of, deleting, namespace_of
 from podium.api.types.selectors import from_label_selector
-from podium.control.pods import is_finished
+from podium.control.pods import is_finished, of_daemon
 
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-MIRROR = "kubernetes.io/config.mirror"
 SYSTEM = "kube-system"
 
 
@@ -22,13 +21,6 @@ def waits_for_room(pod: Obj) -> bool:
         return False
     found = condition(pod, "PodScheduled")
     return found is not None and (found.get("status"), found.get("reason")) == ("False", "Unschedulable")
-
-
-def of_daemon(pod: Obj) -> bool:
-    """Whether it belongs to its node, and comes and goes with it."""
-    owner = controller_of(pod)
-    mirror = MIRROR in (pod["metadata"].get("annotations") or {})
-    return mirror or (owner is not None and owner["kind"] in ("DaemonSet", "Node"))
 
 
 def movable(pods: Sequence[Obj]) -> list[Obj]:

@@ -14,9 +14,8 @@ from podium.client.base import Client
 from podium.client.events import EventRecorder
 from podium.client.informer import Informer
 from podium.control.nodescaling import taints
-from podium.control.nodescaling.pods import of_daemon
 from podium.control.nodescaling.provider import Provider, ProviderError
-from podium.control.pods import BY_NODE, is_finished
+from podium.control.pods import BY_NODE, eviction_of, is_finished, of_daemon
 
 RETRY = 2.0  # seconds between two attempts to evict what a budget protects
 
@@ -47,7 +46,8 @@ class Removal:
             self._waiting[node].set()
 
     async def run(self, node: Obj, group: str, now: float) -> None:
-        """Raises NotDrained, ProviderError, StatusError, ConnectionError; the node takes pods again then."""
+        """Raises NotDrained, ProviderError, StatusError, ConnectionError. The node is tainted then, until
+        somebody who knows that it stays takes the taint away."""
         name = name_of(node)
         try:
             await taints.put(self._client, name, taints.DELETED, now)
@@ -57,12 +57,14 @@ class Removal:
             await self._provider.remove(group, name)
         except (NotDrained, ProviderError) as error:
             self._recorder.event(node, "Warning", "ScaleDownFailed", f"failed to remove the node: {error}")
-            await taints.drop(self._client, name, taints.DELETED)
-            await taints.drop(self._client, name, taints.CANDIDATE)
             raise
         self._recorder.event(node, "Normal", "ScaleDown", "node removed by cluster autoscaler")
-        with contextlib.suppress(StatusError):
+        try:
             await self._client.delete(NODES, name, uid=node["metadata"]["uid"])
+        except StatusError as error:
+            # The provider may have deleted it, and the machine may have come back as another.
+            if error.code not in (404, 409):
+                raise
 
     async def _drain(self, node: Obj) -> None:
         """Raises NotDrained."""
@@ -93,15 +95,9 @@ class Removal:
     async def _evict(self, pod: Obj) -> None:
         """Unless its budget keeps it for now."""
         meta = pod["metadata"]
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-            "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
-        }
         try:
             await self._client.create(
-                PODS, eviction, meta["namespace"], name=meta["name"], subresource="eviction"
+                PODS, eviction_of(pod), meta["namespace"], name=meta["name"], subresource="eviction"
             )
         except StatusError as error:
             if error.code not in (404, 409, 429):

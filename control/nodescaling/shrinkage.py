@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from podium.api.types import Obj
-from podium.control.nodescaling.pods import keeps_node, movable, of_daemon
-from podium.control.pods import is_finished
-from podium.control.scheduler.requests import amounts, pod_requests
+from podium.api.types.requests import amounts, pod_requests
+from podium.control.nodescaling.pods import keeps_node, movable
+from podium.control.pods import is_finished, of_daemon
 from podium.control.scheduler.simulate import Simulation, Unfit
 
 DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from podium.api.types import Obj
-from podium.control.nodescaling.pods import of_daemon
+from podium.api.types.requests import amounts, pod_requests
 from podium.control.nodescaling.provider import Template
 from podium.control.nodescaling.taints import CANDIDATE, DELETED
-from podium.control.scheduler.requests import amounts, pod_requests
+from podium.control.pods import of_daemon
 
 # Labels and taints that say something about one node at one moment.
 OWN_LABELS = ("kubernetes.io/hostname",)

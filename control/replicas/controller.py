@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError, unavailable
+from podium.api.types.errors import StatusError
 from podium.api.types.meta import controller_of, deleting, key_of, namespace_of, split_key
 from podium.api.types.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource
 from podium.api.types.selectors import Selector, from_label_selector, from_map
-from podium.control.batches import slow_start
 from podium.control.claims import Claimer
-from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.controller import Context, Controller, own_key, owner_key
 from podium.control.expectations import Expectations
+from podium.control.podrequests import PodRequests
 from podium.control.pods import (
     BY_CONTROLLER,
     by_controller,
@@ -64,6 +64,7 @@ class ReplicaController(Controller):
         self.name = kind.component
         self.recorder = context.recorder(kind.component)
         self.expectations = Expectations()
+        self._requests = PodRequests(context.client, self.recorder, self.expectations)
         self._claimer = Claimer(context.client, kind.resource, PODS)
         self.owners = self.watch(kind.resource, own_key, {BY_CONTROLLER: by_controller})
         self.pods = self.watch(PODS, self._pod_changed, {BY_CONTROLLER: by_controller})
@@ -71,7 +72,7 @@ class ReplicaController(Controller):
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         """Ticks off what was expected, and names the owners concerned: the pod's now, and the one it had."""
         for pod in (old, new):
-            if pod is not None and (key := self._owner_key(pod)):
+            if pod is not None and (key := owner_key(pod, self.kind.resource.kind)):
                 if old is None and not deleting(pod):
                     self.expectations.created(key)
                 if new is None or deleting(pod):
@@ -79,12 +80,6 @@ class ReplicaController(Controller):
                 yield key
         if new is not None and controller_of(new) is None and not deleting(new):
             yield from self._adopters(new)
-
-    def _owner_key(self, pod: Obj) -> str:
-        owner = controller_of(pod)
-        if owner is None or owner["kind"] != self.kind.resource.kind:
-            return ""
-        return f"{namespace_of(pod)}/{owner['name']}"
 
     def _adopters(self, pod: Obj) -> Iterable[str]:
         labels = pod["metadata"].get("labels")
@@ -137,42 +132,12 @@ class ReplicaController(Controller):
     async def _create(self, key: str, owner: Obj, count: int) -> StatusError | None:
         self.expectations.expect(key, creations=count)
         pod = from_template(owner["spec"]["template"], owner)
-        made, failure = await slow_start([pod] * count, lambda pod: self._create_one(owner, pod))
-        self.expectations.created(key, count - made)
-        return None if failure is not None and namespace_ends(failure) else failure
-
-    async def _create_one(self, owner: Obj, pod: Obj) -> StatusError | None:
-        try:
-            made = await self.client.create(PODS, pod)
-        except StatusError as error:
-            if not namespace_ends(error):
-                self.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
-            return error
-        except ConnectionError as error:
-            return unavailable(str(error))
-        self.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}")
-        return None
+        return (await self._requests.create(owner, [pod] * count))[1]
 
     async def _delete(self, key: str, owner: Obj, chosen: Sequence[Obj]) -> StatusError | None:
         self.expectations.expect(key, deletions=(pod["metadata"]["uid"] for pod in chosen))
-        results = await asyncio.gather(*(self._delete_one(key, owner, pod) for pod in chosen))
+        results = await asyncio.gather(*(self._requests.delete(owner, pod) for pod in chosen))
         return next((result for result in results if result is not None), None)
-
-    async def _delete_one(self, key: str, owner: Obj, pod: Obj) -> StatusError | None:
-        meta = pod["metadata"]
-        try:
-            await self.client.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
-        except StatusError as error:
-            self.expectations.deleted(key, meta["uid"])
-            if error.code in (404, 409):
-                return None
-            self.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
-            return error
-        except ConnectionError as error:
-            self.expectations.deleted(key, meta["uid"])
-            return unavailable(str(error))
-        self.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta['name']}")
-        return None
 
     async def _write_status(
         self, owner: Obj, active: Sequence[Obj], terminating: int, failure: StatusError | None
@@ -186,8 +151,4 @@ class ReplicaController(Controller):
         )
         if status == {"replicas": 0, **(owner.get("status") or {})}:
             return
-        try:
-            await self.client.update(self.kind.resource, {**owner, "status": status}, subresource="status")
-        except StatusError as error:
-            if error.code != 404:
-                raise
+        await self.write_status(self.kind.resource, owner, status)

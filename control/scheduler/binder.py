@@ -6,12 +6,14 @@ import asyncio
 
 from podium.api.types import Obj
 from podium.api.types.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
-from podium.api.types.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
+from podium.api.types.storage import BIND_COMPLETED, SELECTED_NODE
+from podium.api.types.volume_matching import is_for
 from podium.client.base import Client
 from podium.client.clock import Clock
 from podium.control.scheduler.needs import Needs
 from podium.control.scheduler.observer import Caches
 from podium.control.scheduler.storage import VolumePlan
+from podium.control.volumes.releases import bound_volume
 
 
 class NotBound(Exception):
@@ -61,27 +63,11 @@ class VolumeBinder:
         volume = self._known.volumes.get(name)
         if volume is None:
             raise NotBound(f'persistentvolume "{name}" not found')
-        meta = claim["metadata"]
-        old = volume["spec"].get("claimRef") or {}
-        if old.get("uid") == meta["uid"]:
-            return
-        reference = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "namespace": meta["namespace"],
-            "name": meta["name"],
-            "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"],
-        }
-        annotations = dict(volume["metadata"].get("annotations") or {})
-        if not old:
-            annotations[BOUND_BY_CONTROLLER] = "yes"
-        changed = {
-            **volume,
-            "metadata": {**volume["metadata"], "annotations": annotations},
-            "spec": {**volume["spec"], "claimRef": reference},
-        }
-        await self._client.update(PERSISTENT_VOLUMES, changed)
+        if volume["spec"].get("claimRef") and not is_for(volume, claim):
+            raise NotBound(f'persistentvolume "{name}" is bound to another claim by now')
+        bound = bound_volume(volume, claim)
+        if bound is not None:
+            await self._client.update(PERSISTENT_VOLUMES, bound)
 
     async def _select(self, claim: Obj, node: str) -> None:
         meta = claim["metadata"]

@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from podium.api.types.taints import Toleration, bears_all
 from podium.control.scheduler.labels import Labels
 from podium.control.scheduler.needs import Placed
-from podium.control.scheduler.taints import Toleration, bears_all
 from podium.control.scheduler.terms import Term
 
 if TYPE_CHECKING:
-    from podium.control.scheduler.affinity import Required
+    from podium.api.types.affinity import Required
     from podium.control.scheduler.picture import NodePicture
 
 GROUPS = 512  # groups that are counted at once; the one not asked for longest is forgotten

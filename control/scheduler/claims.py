@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from podium.api.types import Obj, quantity
-from podium.api.types.selectors import EVERYTHING, Selector, from_label_selector
-from podium.api.types.storage import BIND_COMPLETED, SELECTED_NODE, class_of
-from podium.control.scheduler.affinity import Term, selector_terms
+from podium.api.types import volume_matching as matching
+from podium.api.types.selectors import from_label_selector
+from podium.api.types.storage import BIND_COMPLETED, SELECTED_NODE, class_of, requested
 from podium.control.scheduler.failure import Failure
 from podium.control.scheduler.needs import Needs, Placed
 from podium.control.scheduler.picture import NodePicture, Picture
@@ -50,7 +50,7 @@ _UNBOUND = Failure("VolumeBinding", ("pod has unbound immediate PersistentVolume
 class _Bound(NamedTuple):
     """Where a bound volume can be used from."""
 
-    terms: tuple[Term, ...] | None
+    volume: Obj
     zones: tuple[tuple[str, frozenset[str]], ...]
 
 
@@ -77,14 +77,15 @@ class PodClaims:
         self._namespace = needs.namespace
 
     def add_bound(self, volume: Obj) -> None:
-        affinity = (volume["spec"].get("nodeAffinity") or {}).get("required")
-        self._bound.append(_Bound(selector_terms(affinity), _zones(volume)))
+        self._bound.append(_Bound(volume, _zones(volume)))
 
     def add_unbound(self, key: str, claim: Obj) -> None:
         selected = (claim["metadata"].get("annotations") or {}).get(SELECTED_NODE, "")
         name = class_of(claim)
         self._unbound.append(
-            _Unbound(key, claim, _storage(claim), name, self._storage.selected(key) or selected)
+            _Unbound(
+                key, claim, quantity.value(requested(claim)), name, self._storage.selected(key) or selected
+            )
         )
         self._unbound.sort(key=lambda entry: entry.request)
 
@@ -121,7 +122,7 @@ class PodClaims:
 
     def _binding(self, node: NodePicture) -> Failure | None:
         reasons = []
-        if not all(_reachable(bound.terms, node.labels) for bound in self._bound):
+        if not all(matching.reaches(bound.volume, node.labels) for bound in self._bound):
             reasons.append(_NODE_CONFLICT)
         planned = self._plan(node) if self._unbound else None
         if isinstance(planned, str):
@@ -152,34 +153,14 @@ class PodClaims:
         return VolumePlan(node.name, tuple(bindings), tuple(provisions))
 
     def _match(self, entry: _Unbound, node: NodePicture, taken: list[Binding]) -> Obj | None:
-        """The volume that is bound to the claim already, or the smallest that fits and is on the node."""
-        best: tuple[int, Obj] | None = None
+        """The volume that is reserved for the claim, or the smallest that fits and is on the node."""
         chosen = {binding.volume for binding in taken}
-        spec = entry.claim["spec"]
-        wanted = spec.get("selector")
-        selector = EVERYTHING if wanted is None else from_label_selector(wanted)
-        for volume in self._storage.of_class(entry.storage_class):
-            name = volume["metadata"]["name"]
-            promised = self._storage.promised(name)
-            if name in chosen or (promised is not None and promised != entry.key):
-                continue
-            size = _storage(volume)
-            if (
-                size < entry.request
-                or not _alike(spec, volume["spec"])
-                or "deletionTimestamp" in volume["metadata"]
-            ):
-                continue
-            reference = volume["spec"].get("claimRef")
-            if reference is not None:
-                if _refers(reference, entry.claim):
-                    return volume if _reachable_volume(volume, node.labels) else None
-                continue
-            if not _available(volume, spec, selector) or not _reachable_volume(volume, node.labels):
-                continue
-            if best is None or size < best[0]:
-                best = (size, volume)
-        return best[1] if best is not None else None
+        free = (
+            volume
+            for volume in self._storage.of_class(entry.storage_class)
+            if self._storage.promised(volume["metadata"]["name"]) in (None, entry.key)
+        )
+        return matching.smallest(entry.claim, free, node.labels, chosen)
 
     def _provisionable(self, entry: _Unbound, node: NodePicture) -> bool:
         found = self._storage.storage_class(entry.storage_class)
@@ -263,43 +244,6 @@ def _delayed(claim: Obj, storage: Storage) -> bool:
     name = class_of(claim)
     found = storage.storage_class(name) if name else None
     return found is not None and found.get("volumeBindingMode") == "WaitForFirstConsumer"
-
-
-def _storage(obj: Obj) -> int:
-    """Bytes that a claim asks for or a volume has."""
-    spec = obj["spec"]
-    held = spec.get("capacity") or (spec.get("resources") or {}).get("requests") or {}
-    return quantity.value(held.get("storage", 0))
-
-
-def _alike(claim: Obj, volume: Obj) -> bool:
-    modes = [spec.get("volumeMode") or "Filesystem" for spec in (claim, volume)]
-    attributes = [spec.get("volumeAttributesClassName") or "" for spec in (claim, volume)]
-    return modes[0] == modes[1] and attributes[0] == attributes[1]
-
-
-def _refers(reference: Obj, claim: Obj) -> bool:
-    meta = claim["metadata"]
-    if (reference.get("namespace"), reference.get("name")) != (meta["namespace"], meta["name"]):
-        return False
-    return not reference.get("uid") or bool(reference["uid"] == meta["uid"])
-
-
-def _available(volume: Obj, claim: Obj, selector: Selector) -> bool:
-    if (volume.get("status") or {}).get("phase") != "Available":
-        return False
-    if not set(claim.get("accessModes") or ()) <= set(volume["spec"].get("accessModes") or ()):
-        return False
-    return selector.matches(volume["metadata"].get("labels"))
-
-
-def _reachable_volume(volume: Obj, labels: Mapping[str, str]) -> bool:
-    affinity = (volume["spec"].get("nodeAffinity") or {}).get("required")
-    return _reachable(selector_terms(affinity), labels)
-
-
-def _reachable(terms: tuple[Term, ...] | None, labels: Mapping[str, str]) -> bool:
-    return terms is None or any(term.matches("", labels) for term in terms)
 
 
 def _zones(volume: Obj) -> tuple[tuple[str, frozenset[str]], ...]:

@@ -14,9 +14,8 @@ from typing import Any, cast
 
 import yaml
 
-from podium.api.types import Obj
+from podium.api.types import Obj, affinity
 from podium.api.types.selectors import NOTHING
-from podium.control.scheduler import affinity
 from podium.control.scheduler.needs import DEFAULT_SCHEDULER
 from podium.control.scheduler.profiles import (
     FILTERS,

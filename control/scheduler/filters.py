@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from podium.api.types.taints import UNSCHEDULABLE, bears_all
 from podium.control.scheduler.failure import Failure
 from podium.control.scheduler.needs import Footprint, HostPort
 from podium.control.scheduler.picture import NodePicture
 from podium.control.scheduler.profiles import FILTERS, Profile
-from podium.control.scheduler.taints import UNSCHEDULABLE, bears_all
 
 Filter: TypeAlias = Callable[[Footprint, NodePicture, Profile], "Failure | None"]
 

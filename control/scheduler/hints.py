@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
+from podium.api.types.taints import UNSCHEDULABLE, bears_all
 from podium.control.scheduler.filters import taken
 from podium.control.scheduler.labels import Labels
 from podium.control.scheduler.needs import Cost, Needs, Placed, Shape
 from podium.control.scheduler.picture import Facts, NodeChange
-from podium.control.scheduler.taints import UNSCHEDULABLE, bears_all
 from podium.control.scheduler.terms import Spread, Term
 
 

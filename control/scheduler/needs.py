@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from podium.api.types import Obj
-from podium.control.scheduler import affinity, requests, taints
-from podium.control.scheduler.affinity import Preferred, Required
+from podium.api.types import Obj, affinity, requests, taints
+from podium.api.types.affinity import Preferred, Required
+from podium.api.types.taints import Toleration
 from podium.control.scheduler.labels import NONE, Labels, labels_of
-from podium.control.scheduler.taints import Toleration
 from podium.control.scheduler.terms import NO_TERMS, Spread, Terms, spreads_of, terms_of
 
 DEFAULT_SCHEDULER = "default-scheduler"

@@ -45,13 +45,15 @@ class KnownOwners:
 
     def set_service(self, namespace: str, name: str, service: Obj | None) -> None:
         selector = Labels((service or {}).get("spec", {}).get("selector") or {})
-        known = self._services.setdefault(namespace, {})
+        known = self._services.get(namespace, {})
         if known.get(name, {}) == selector:
             return
         if selector:
-            known[name] = selector
+            self._services.setdefault(namespace, {})[name] = selector
         else:
-            known.pop(name, None)
+            del known[name]
+            if not known:
+                del self._services[namespace]
         self._changed()
 
     def set_owner(self, kind: str, namespace: str, name: str, owner: Obj | None) -> None:

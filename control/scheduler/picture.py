@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from podium.api.types import Obj
-from podium.control.scheduler import requests
+from podium.api.types import Obj, requests
+from podium.api.types.taints import Taint, taint
 from podium.control.scheduler.census import Census, Domain, Group, Use, View
 from podium.control.scheduler.labels import NONE, Labels, labels_of
 from podium.control.scheduler.needs import Cost, HostPort, Placed, normalised_image
-from podium.control.scheduler.taints import Taint, taint
 from podium.control.scheduler.terms import ZONE
 
 Amounts = dict[str, int]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from podium.api.types.affinity import Preferred, Required
 from podium.api.types.selectors import NOTHING
-from podium.control.scheduler.affinity import Preferred, Required
 from podium.control.scheduler.needs import DEFAULT_SCHEDULER
 from podium.control.scheduler.terms import HOSTNAME, ZONE, Spread
 

@@ -244,6 +244,9 @@ class Scheduler:
                 await self._volumes.bind(needs, decision.volumes, patience)
         except (StatusError, ConnectionError, NotBound) as error:
             self._binding_failed(placement, f'running PreBind plugin "VolumeBinding": {error}', error)
+        except Exception as error:  # one pod's fault must not keep the others waiting
+            log.exception("pod %s/%s could not be made ready to be bound", needs.namespace, needs.name)
+            self._binding_failed(placement, f'running PreBind plugin "VolumeBinding": {error}', error)
         else:
             await self._bindings.put(placement)
         finally:

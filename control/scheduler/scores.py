@@ -1,8 +1,7 @@
 """How good is a node for a pod, among those on which it can run? Each score is a whole number, 0 to 100, and
 counts by its weight.
 
-Source: the documented scoring strategies of NodeResourcesFit ("Resource Bin Packing") and the balanced
-allocation, image locality and taint scores as upstream computes them.
+Source: kubernetes.io "Resource Bin Packing" for NodeResourcesFit, "Scheduler Configuration" for the plugins.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from podium.api.types.taints import bears_all
 from podium.control.scheduler.needs import Footprint
 from podium.control.scheduler.picture import NodePicture, Picture
 from podium.control.scheduler.profiles import Fit, Profile
-from podium.control.scheduler.taints import bears_all
 
 _MIB = 1024 * 1024
 IMAGE_LEAST, IMAGE_MOST = 23 * _MIB, 1000 * _MIB  # bytes; the most is per container

@@ -16,7 +16,7 @@ from podium.api.types.resources import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_
 from podium.api.types.selectors import from_label_selector
 from podium.control.batches import slow_start
 from podium.control.claims import Claimer
-from podium.control.controller import Context, Controller, namespace_ends, own_key
+from podium.control.controller import Context, Controller, namespace_ends, own_key, owner_key
 from podium.control.expectations import Expectations
 from podium.control.history.history import History, Known
 from podium.control.history.revisions import template_of
@@ -49,7 +49,7 @@ class StatefulSetController(Controller):
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> Iterable[str]:
         for pod in (old, new):
-            if pod is not None and (key := _owner_key(pod)):
+            if pod is not None and (key := owner_key(pod, STATEFUL_SETS.kind)):
                 self._created.seen(key, old, new)
                 if new is None or deleting(new):
                     self._deleted.deleted(key, pod["metadata"]["uid"])
@@ -93,7 +93,8 @@ class StatefulSetController(Controller):
         seen = self._see(stateful_set, known, pods)
         made = plan(seen)
         failure = await self._carry_out(key, stateful_set, made)
-        await self._write_status(stateful_set, status.calculate(seen, made, known.collisions))
+        calculated = status.calculate(seen, made, known.collisions)
+        await self.write_status(STATEFUL_SETS, stateful_set, calculated)
         live = {seen.current.name, seen.update.name, *map(revision_of, pods)}
         await self.history.trim(stateful_set, [*known.olds, *known.twins], live)
         if failure is not None and not namespace_ends(failure):
@@ -151,15 +152,6 @@ class StatefulSetController(Controller):
             if pod is not None and not deleting(pod) and pod["metadata"]["uid"] in gone
         ]
 
-    async def _write_status(self, stateful_set: Obj, new: Obj) -> None:
-        if new == stateful_set.get("status"):
-            return
-        try:
-            await self.client.update(STATEFUL_SETS, {**stateful_set, "status": new}, subresource="status")
-        except StatusError as error:
-            if error.code != 404:
-                raise
-
 
 async def _in_turn(steps: Sequence[Step], take: Take) -> StatusError | None:
     for step in steps:
@@ -175,10 +167,3 @@ async def _at_once(steps: Sequence[Step], take: Take) -> StatusError | None:
 def _ownership(claim: Obj) -> tuple[object, ...]:
     meta = claim["metadata"]
     return meta["uid"], "deletionTimestamp" in meta, meta.get("ownerReferences")
-
-
-def _owner_key(pod: Obj) -> str:
-    owner = controller_of(pod)
-    if owner is None or owner["kind"] != STATEFUL_SETS.kind:
-        return ""
-    return f"{namespace_of(pod)}/{owner['name']}"

@@ -24,7 +24,7 @@ from podium.api.types.storage import (
     is_default_class,
 )
 
-IN_TREE = "kubernetes.io/"  # provisioners that upstream had inside itself; nothing provisions for them
+IN_TREE = "kubernetes.io/"  # provisioners that were once part of Kubernetes; nothing provisions for them
 FIRST_CONSUMER = "waiting for first consumer to be created before binding"
 NO_CLASS = "no persistent volumes available for this claim and no storage class is set"
 EXTERNAL = (

@@ -1,14 +1,18 @@
 """Which pods a node refuses although they were bound to it: those that ask for what it does not have, does
-not allow, or has given to others. Pure; what is looked at cannot change in a pod.
+not allow, or has given to others. Pure.
+
+`refusal` is about what cannot change in a pod, and can be asked at any time; `unfit` is about the node and
+those that are there already, and is asked once, when a pod comes.
 
 Source: the kubelet's lifecycle/predicate.go and sysctl/safe_sysctls.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from podium.api.types import Obj
+from podium.api.types import Obj, affinity, taints
+from podium.api.types.requests import Amounts, amounts, pod_requests
 from podium.runtime.oci.spec import sysctl_name
 
 REJECTED = "Pod was rejected: "
@@ -31,7 +35,7 @@ _NETWORK_SYSCTLS = frozenset(
 def refusal(pod: Obj) -> tuple[str, str] | None:
     """(reason, message) for a pod that cannot run here."""
     spec = pod["spec"]
-    if (spec.get("nodeSelector") or {}).get(_OS_LABEL, OS) != OS:
+    if (pod["metadata"].get("labels") or {}).get(_OS_LABEL, OS) != OS:
         reason = "PodOSSelectorNodeLabelDoesNotMatch"
         return reason, f"{REJECTED}Failed to admit pod as the `{_OS_LABEL}` label doesn't match node label"
     if (spec.get("os") or {}).get("name", OS) != OS:
@@ -42,16 +46,73 @@ def refusal(pod: Obj) -> tuple[str, str] | None:
     return None
 
 
-def port_conflict(pod: Obj, others: Iterable[Obj]) -> tuple[str, str] | None:
-    """(reason, message) for a pod that wants a port of the host which one of `others`, already here, has."""
+def unfit(pod: Obj, node: Obj, others: Sequence[Obj]) -> tuple[str, str] | None:
+    """(reason, message) for a pod that this node, with `others` on it, cannot take. Whoever bound it did not
+    look, or somebody else was faster."""
+    return (
+        _shortage(pod, node, others)
+        or _predicate("NodeAffinity", _unwanted(pod, node))
+        or _predicate("NodePorts", _port_conflict(pod, others))
+        or _predicate("TaintToleration", _repelled(pod, node))
+    )
+
+
+def _predicate(name: str, why: str) -> tuple[str, str] | None:
+    return (name, f"{REJECTED}Predicate {name} failed: {why}") if why else None
+
+
+def _shortage(pod: Obj, node: Obj, others: Sequence[Obj]) -> tuple[str, str] | None:
+    """Extended resources that the node does not have are the cluster's, and somebody else's to count."""
+    status = node.get("status") or {}
+    room = amounts(status.get("allocatable") or status.get("capacity"))
+    wanted = {
+        name: amount
+        for name, amount in pod_requests(pod["spec"]).items()
+        if name in room or not _is_extended(name)
+    }
+    used = _used(others) if wanted else {}
+    for name, amount in {"pods": 1, **wanted}.items():
+        there = len(others) if name == "pods" else used.get(name, 0)
+        if amount > room.get(name, 0) - there:
+            numbers = f"requested: {amount}, used: {there}, capacity: {room.get(name, 0)}"
+            return f"OutOf{name}", f"{REJECTED}Node didn't have enough resource: {name}, {numbers}"
+    return None
+
+
+def _used(pods: Iterable[Obj]) -> Amounts:
+    total: Amounts = {}
+    for pod in pods:
+        for name, amount in pod_requests(pod["spec"], pod.get("status")).items():
+            total[name] = total.get(name, 0) + amount
+    return total
+
+
+def _is_extended(name: str) -> bool:
+    return "/" in name and "kubernetes.io/" not in name
+
+
+def _unwanted(pod: Obj, node: Obj) -> str:
+    meta = node["metadata"]
+    if affinity.required(pod["spec"]).matches(meta["name"], meta.get("labels") or {}):
+        return ""
+    return "node(s) didn't match Pod's node affinity/selector"
+
+
+def _repelled(pod: Obj, node: Obj) -> str:
+    """Only taints that would end the pod at once keep it away here."""
+    there = [taints.taint(entry) for entry in (node.get("spec") or {}).get("taints") or ()]
+    ending = [entry for entry in there if entry.effect == "NoExecute"]
+    if taints.bears_all(taints.tolerations(pod["spec"]), ending):
+        return ""
+    return "node(s) had taints that the pod didn't tolerate"
+
+
+def _port_conflict(pod: Obj, others: Iterable[Obj]) -> str:
     wanted = set(_host_ports(pod))
-    if not wanted:
-        return None
-    taken = {port for other in others for port in _host_ports(other)}
+    taken = {port for other in others for port in _host_ports(other)} if wanted else set()
     if not any(_collide(one, other) for one in wanted for other in taken):
-        return None
-    why = "node(s) didn't have free ports for the requested pod ports"
-    return "NodePorts", f"{REJECTED}Predicate NodePorts failed: {why}"
+        return ""
+    return "node(s) didn't have free ports for the requested pod ports"
 
 
 def _host_ports(pod: Obj) -> Iterator[tuple[str, str, int]]:

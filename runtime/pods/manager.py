@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from podium.api.types import Obj, meta
+from podium.api.types.errors import StatusError
 from podium.client.informer import Informer
 from podium.runtime.containerd import ContainerdError
 from podium.runtime.containerd.tasks import Exit, TaskState
@@ -101,22 +102,37 @@ class PodManager:
         worker = PodWorker(self._node, pod, seed)
         worker.adopt(pod)
         uid = worker.uid
-        new = found is None and worker.holds and not meta.deleting(pod)
-        if new and (refused := admission.port_conflict(pod, self._holders())):
-            worker.fail(*refused)
+        known = found is not None or meta.deleting(pod) or (pod.get("status") or {}).get("startTime")
+        worker.admitted = bool(known) or self._unfit(worker, self._node.known()) is None
         self._workers[uid] = worker
         task = asyncio.create_task(self._run(worker, found), name=f"pod {rules.full_name(pod)}")
         self._tasks[uid] = task
         return worker
 
-    def _holders(self) -> list[Obj]:
-        """The pods that have what they were given here: ports of the host."""
-        return [worker.pod for worker in self._workers.values() if worker.holds]
+    async def _admit(self, worker: PodWorker) -> None:
+        """The last word about a pod that does not fit the node as it was last heard of."""
+        node: Obj | None
+        try:
+            node = await self._node.fresh()
+        except (ConnectionError, TimeoutError, StatusError) as error:
+            log.warning("cannot look at the node again: %s", error)
+            node = self._node.known()
+        if refused := self._unfit(worker, node):
+            worker.fail(*refused)
+        worker.admitted = True
+
+    def _unfit(self, worker: PodWorker, node: Obj | None) -> tuple[str, str] | None:
+        if node is None:
+            return "InvalidNodeInfo", f"{admission.REJECTED}Kubelet cannot get node info."
+        holders = [other.pod for other in self._workers.values() if other.holds]
+        return admission.unfit(worker.pod, node, holders)
 
     async def _run(self, worker: PodWorker, found: recovery.Found | None) -> None:
         """A worker's whole life. One that fails is begun anew with what it knew."""
         if found is not None:
             await self._resume(worker, found)
+        if not worker.admitted:
+            await self._admit(worker)
         while True:
             try:
                 await worker.run()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from podium.api.types import Obj
+from podium.api.types.resources import NODES
 from podium.client.base import Client
 from podium.client.events import EventRecorder
 from podium.runtime.config import NodeConfig
@@ -24,7 +25,8 @@ CREATED_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class PodNode:
-    """The tools of one node, for its pods' workers. `services` gives the Services there are right now."""
+    """The tools of one node, for its pods' workers. `services` gives the Services there are right now,
+    `known` the Node as the API server has it, None as long as it was not heard of."""
 
     config: NodeConfig
     client: Client
@@ -36,12 +38,17 @@ class PodNode:
     volumes: PodVolumes
     machine: Machine
     services: Callable[[], Iterable[Obj]]
+    known: Callable[[], Obj | None]
     now: Callable[[], datetime]
     creating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CREATED_AT_ONCE))
 
     @property
     def host_ip(self) -> str:
         return self.config.node_address
+
+    async def fresh(self) -> Obj:
+        """The Node as it is this moment. Raises StatusError, ConnectionError."""
+        return await self.client.get(NODES, self.config.node_name)
 
     def tell(self, pod: Obj, type_: str, reason: str, message: str, container: str = "") -> None:
         """Records an event about a pod, or one of its containers."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from podium.api.types import Obj, meta
 from podium.runtime.oci.resources import qos_class
 from podium.runtime.pods import rules
+from podium.runtime.pods.admission import REJECTED
 from podium.runtime.pods.conditions import conditions
 from podium.runtime.pods.model import Attempt, Observed, Trouble
 
@@ -26,6 +27,8 @@ _BACKOFFS = {"ErrImagePull": "ImagePullBackOff", "RegistryUnavailable": "ImagePu
 def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj:
     """The whole `status`, with what the API server has of others kept. The phase never goes back."""
     old: Obj = pod.get("status") or {}
+    if _refused(observed, old):
+        return _rejection(pod, observed, old, now)
     ending = observed.gone or meta.deleting(pod) or observed.failed is not None
     init = _statuses(pod, rules.init_containers(pod), old.get("initContainerStatuses"), observed, now)
     apps = _statuses(pod, rules.app_containers(pod), old.get("containerStatuses"), observed, now)
@@ -65,6 +68,21 @@ _OWNED = (
     "conditions", "initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses",
     "observedGeneration",
 )  # fmt: skip
+
+
+def _refused(observed: Observed, old: Obj) -> bool:
+    why = observed.failed[1] if observed.failed else str(old.get("message") or "")
+    return why.startswith(REJECTED) and not observed.attempts and not old.get("containerStatuses")
+
+
+def _rejection(pod: Obj, observed: Observed, old: Obj, now: datetime) -> Obj:
+    """A pod that the node did not take never had anything here: no address, no containers."""
+    status = {**old, "phase": "Failed", **_reason(observed, old, "Failed")}
+    status["startTime"] = old.get("startTime") or meta.timestamp(now)
+    status["qosClass"] = old.get("qosClass") or qos_class(pod)
+    if generation := pod["metadata"].get("generation"):
+        status["observedGeneration"] = generation
+    return status
 
 
 def _phase(pod: Obj, observed: Observed, statuses: Mapping[str, Obj], before: str, *, ending: bool) -> str:

@@ -39,6 +39,7 @@ class PodWorker:
         self.observed = seed or Observed()
         self.volumes: dict[str, MountedVolume] = {}
         self.volumes_changed = False
+        self.admitted = False
         self.attendance = Attendance(self)
         self._wake = asyncio.Event()
         self._doing: dict[str, asyncio.Task[None]] = {}
@@ -52,8 +53,9 @@ class PodWorker:
     @property
     def holds(self) -> bool:
         """Whether the pod keeps what it was given here from others."""
+        observed = self.observed
         ended = (self.pod.get("status") or {}).get("phase") in rules.TERMINAL
-        return not ended and self.observed.failed is None
+        return self.admitted and not ended and not observed.gone and observed.failed is None
 
     # What others tell
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,6 +65,8 @@ class Images:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # From looking for room until what takes it can be seen: nobody else is promised the same.
+        self._promising = threading.Lock()
 
     def folder(self, name: str) -> Path:
         """Raises VolumeError for what is no name, since it becomes a path."""
@@ -105,12 +108,13 @@ class Images:
         if there is not None:
             return there
         self.root.mkdir(parents=True, exist_ok=True)
-        self.require_room(note.size)
         new = self.root / f"{_NEW}{note.name}"
         _remove(new)
-        new.mkdir(mode=0o700)
         try:
-            _create(new / IMAGE, note.size)
+            with self._promising:
+                self.require_room(note.size)
+                new.mkdir(mode=0o700)
+                _create(new / IMAGE, note.size)
             if note.fs_type:
                 filesystems.make(new / IMAGE, note.fs_type, note.size)
             (new / _MOUNT).mkdir(mode=0o700)
@@ -134,8 +138,9 @@ class Images:
         before = image.stat().st_size
         if size <= before:
             return
-        self.require_room(size - before)
-        os.truncate(image, size)
+        with self._promising:
+            self.require_room(size - before)
+            os.truncate(image, size)
         _flush(image)
 
     def discard(self, name: str) -> None:
@@ -172,11 +177,14 @@ class Images:
             raise NoRoom(free, wanted)
 
     def _promised(self) -> int:
+        """What is being made counts already, what is being removed no longer."""
         promised = 0
-        for name in self.names():
+        for folder in self.root.iterdir() if self.root.is_dir() else ():
+            if folder.name.startswith(_TRASH):
+                continue
             try:
-                found = self.image(name).stat()
-            except FileNotFoundError:
+                found = (folder / IMAGE).stat()
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             promised += max(0, found.st_size - found.st_blocks * 512)
         return promised

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -27,7 +27,7 @@ from podium.client.base import Client
 from podium.client.clock import Clock
 from podium.client.events import EventRecorder
 from podium.client.informer import Informer
-from podium.client.workqueue import QueueClosed, WorkQueue
+from podium.client.workqueue import WorkQueue
 from podium.storage.errors import VolumeError
 from podium.storage.provisioner import decide, images
 from podium.storage.provisioner.decide import Refused
@@ -85,7 +85,7 @@ class Provisioner:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_WORKERS):
-                    group.create_task(self._work())
+                    group.create_task(self._queue.work(self._do, self._failed))
         finally:
             self._queue.close()
 
@@ -122,32 +122,20 @@ class Provisioner:
             # Deleted before the claim had it: the claim wants another.
             self._queue.add(Key("claim", reference.get("namespace", ""), reference.get("name", "")))
 
-    async def _work(self) -> None:
-        deeds: dict[str, Callable[[Key], Awaitable[None]]] = {
-            "claim": self._provision,
-            "volume": self._keep,
-            "image": self._look_after,
-        }
-        while True:
-            try:
-                key = await self._queue.get()
-            except QueueClosed:
-                return
-            try:
-                await deeds[key.kind](key)
-            except (StatusError, ConnectionError) as error:
-                log.info("%s %s: %s", key.kind, key.name, error)
-                self._queue.add_rate_limited(key)
-            except (VolumeError, OSError, NoRoom, Refused) as error:
-                log.warning("%s %s: %s", key.kind, key.name, error)
-                self._queue.add_rate_limited(key)
-            except Exception:
-                log.exception("%s %s", key.kind, key.name)
-                self._queue.add_rate_limited(key)
-            else:
-                self._queue.forget(key)
-            finally:
-                self._queue.done(key)
+    async def _do(self, key: Key) -> None:
+        match key.kind:
+            case "claim":
+                await self._provision(key)
+            case "volume":
+                await self._keep(key)
+            case "image":
+                await self._look_after(key)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        away = isinstance(error, StatusError | ConnectionError)
+        known = away or isinstance(error, VolumeError | OSError | NoRoom | Refused)
+        level = logging.INFO if away else logging.WARNING
+        log.log(level, "%s %s: %s", key.kind, key.name, error, exc_info=None if known else error)
 
     # Making
 

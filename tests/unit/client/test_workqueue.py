@@ -94,3 +94,26 @@ async def test_closing_wakes_workers_that_wait() -> None:
     queue.close()
     with pytest.raises(QueueClosed):
         await waiting
+
+
+async def test_a_key_that_fails_comes_back_and_keeps_no_other_waiting() -> None:
+    clock = FakeClock()
+    queue: WorkQueue[str] = WorkQueue(clock=clock)
+    did: list[str] = []
+    failures: list[str] = []
+
+    async def do(key: str) -> None:
+        did.append(key)
+        if did == ["a"]:
+            raise KeyError(key)
+
+    queue.add("a")
+    queue.add("b")
+    working = asyncio.ensure_future(queue.work(do, lambda key, error: failures.append(f"{key} {error!r}")))
+    await settle()
+    assert (did, failures) == (["a", "b"], ["a KeyError('a')"])
+    clock.advance(1)
+    await settle()
+    assert did == ["a", "b", "a"]
+    queue.close()
+    await working

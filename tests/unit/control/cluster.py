@@ -20,8 +20,8 @@ from podium.client.informer import Informer
 from podium.control.manager import ControllerManager, ManagerConfig
 
 from ..frozen import FrozenClient
+from .watching import PATIENCE, until
 
-PATIENCE = 20.0  # seconds until a state that never comes fails a test
 ROOT_CA = "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"
 
 
@@ -135,28 +135,7 @@ class TestCluster:
         self, resource: Resource, holds: Callable[[list[Obj]], bool], namespace: str = "test"
     ) -> list[Obj]:
         """Waits, by watching, until the objects of a namespace are as wished; returns them."""
-        objects: dict[str, Obj] = {}
-        try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self.client.list(resource, namespace)
-                objects = {obj["metadata"]["uid"]: obj for obj in found.items}
-                if holds(list(objects.values())):
-                    return list(objects.values())
-                async for event in self.client.watch(
-                    resource, namespace, resource_version=found.resource_version
-                ):
-                    if event.type == "BOOKMARK":
-                        continue
-                    uid = event.object["metadata"]["uid"]
-                    if event.type == "DELETED":
-                        objects.pop(uid, None)
-                    else:
-                        objects[uid] = event.object
-                    if holds(list(objects.values())):
-                        return list(objects.values())
-        except TimeoutError:
-            raise AssertionError(f"{resource.plural} never became so: {list(objects.values())}") from None
-        raise AssertionError("the watch ended")
+        return await until(self.client, resource, holds, namespace)
 
     async def one(
         self, resource: Resource, name: str, holds: Callable[[Obj], bool], namespace: str = "test"

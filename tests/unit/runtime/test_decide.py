@@ -9,7 +9,6 @@ import pytest
 
 from podium.api.types import Obj, meta
 from podium.runtime.pods import rules
-from podium.runtime.pods.admission import port_conflict
 from podium.runtime.pods.decide import DEADLINE, decide
 from podium.runtime.pods.model import (
     Action,
@@ -82,11 +81,6 @@ def test_an_ephemeral_container_starts_whenever_it_comes_and_only_once() -> None
     ("spec", "reason", "message"),
     [
         ({"os": {"name": "windows"}}, "PodOSNotSupported", "the OS field doesn't match node OS"),
-        (
-            {"nodeSelector": {"kubernetes.io/os": "windows"}},
-            "PodOSSelectorNodeLabelDoesNotMatch",
-            "label doesn't match node label",
-        ),
         (
             {"securityContext": {"sysctls": [{"name": "kernel/msgmax", "value": "1"}]}},
             "SysctlForbidden",
@@ -304,25 +298,3 @@ def test_a_failed_sandbox_is_tried_again_after_a_while() -> None:
     known = replace(Observed(), sandbox_trouble=trouble, volumes=True)
     assert SetUpSandbox() not in actions(pod(), known)
     assert SetUpSandbox() in actions(pod(), known, after=timedelta(seconds=1).total_seconds())
-
-
-def wanting(**port: object) -> Obj:
-    return {"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 1, **port}]}]}}
-
-
-@pytest.mark.parametrize(
-    ("held", "wanted", "refused"),
-    [
-        ({"hostPort": 80}, {"hostPort": 80}, True),
-        ({"hostPort": 80, "hostIP": "0.0.0.0"}, {"hostPort": 80, "hostIP": "10.0.0.1"}, True),
-        ({"hostPort": 80, "hostIP": "10.0.0.2"}, {"hostPort": 80, "hostIP": "10.0.0.1"}, False),
-        ({"hostPort": 80, "protocol": "UDP"}, {"hostPort": 80}, False),
-        ({"hostPort": 80}, {"hostPort": 81}, False),
-        ({}, {}, False),
-    ],
-)
-def test_a_pod_is_refused_a_host_port_that_another_has(held: Obj, wanted: Obj, refused: bool) -> None:
-    found = port_conflict(wanting(**wanted), [wanting(**held)])
-    assert (found is not None) == refused
-    if found is not None:
-        assert found[0] == "NodePorts"

@@ -277,3 +277,18 @@ def test_a_created_container_is_still_waiting() -> None:
 )
 def test_only_what_differs_is_sent(old: dict[str, Any], new: dict[str, Any], patch: dict[str, Any]) -> None:
     assert difference(old, new) == patch
+
+
+def test_a_pod_that_was_refused_has_nothing_here_but_the_reason() -> None:
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    of = pod()
+    of["status"] = {"phase": "Pending", "conditions": [scheduled], "qosClass": "BestEffort"}
+    known = Observed()
+    known.failed = ("OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
+    status = told(of, known)
+    assert (status["phase"], status["reason"]) == ("Failed", "OutOfcpu")
+    assert status["conditions"] == [scheduled]
+    assert "containerStatuses" not in status
+    assert "hostIP" not in status
+    of["status"] = status
+    assert told(of, Observed(), after=9) == status

@@ -332,3 +332,36 @@ async def test_the_node_is_registered_with_what_it_has(world: World) -> None:
     assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "n1"
     lease = await world.client.get(LEASES, "n1", "kube-node-lease")
     assert lease["spec"]["holderIdentity"] == "n1"
+
+
+async def test_a_pod_that_does_not_fit_its_node_fails_and_leaves_its_place_to_others(world: World) -> None:
+    node = await world.client.get(NODES, "n1")
+    cpus = int(node["status"]["allocatable"]["cpu"])
+    half = {"requests": {"cpu": f"{cpus * 600}m"}}
+    forever = {"spec": {"terminationGracePeriodSeconds": 0}, "resources": half}
+    await world.run("first", *FOREVER, **forever)
+    await world.until("first", ready)
+    await world.run("second", *FOREVER, **forever)
+    obj = await world.until("second", lambda obj: obj["status"]["phase"] == "Failed")
+    assert obj["status"]["reason"] == "OutOfcpu"
+    assert "containerStatuses" not in obj["status"]
+    numbers = f"requested: {cpus * 600}, used: {cpus * 600}, capacity: {cpus * 1000}"
+    assert obj["status"]["message"].endswith(f"Node didn't have enough resource: cpu, {numbers}")
+    assert (await world.until_event("second", "OutOfcpu")).startswith("Node didn't have enough resource")
+    await world.delete("first")
+    await world.until_gone("first")
+    await world.run("third", *FOREVER, **forever)
+    await world.until("third", ready)
+
+
+async def test_a_running_pod_is_not_asked_again_whether_it_fits(world: World) -> None:
+    await world.run("stays", *FOREVER, spec={"nodeSelector": {"kubernetes.io/os": "linux"}})
+    await world.until("stays", ready)
+    taint = {"key": "k", "value": "", "effect": "NoExecute"}
+    await world.client.patch(NODES, "n1", {"spec": {"taints": [taint]}})
+    await world.stop()
+    await world.start()
+    await world.run("late", *FOREVER)
+    obj = await world.until("late", lambda obj: obj["status"]["phase"] == "Failed")
+    assert obj["status"]["reason"] == "TaintToleration"
+    await world.until("stays", ready)

@@ -151,7 +151,9 @@ class World:
         try:
             async with asyncio.timeout(PATIENCE):
                 async for last in self._versions(name):
-                    if last.get("status", {}).get("containerStatuses") and holds(last):
+                    status = last.get("status") or {}
+                    taken_up = status.get("containerStatuses") or status.get("phase") == "Failed"
+                    if taken_up and holds(last):
                         return last
         except TimeoutError:
             raise AssertionError(f"{name} stays at {last and last.get('status')}") from None

@@ -202,6 +202,14 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(images: Images) -> None
     assert list(images.root.iterdir()) == []
 
 
+def test_what_is_being_made_is_promised_already(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = images.room()
+    seen: list[int] = []
+    monkeypatch.setattr(filesystems, "make", lambda *_: seen.append(room - images.room()))
+    images.make(note("pvc-1", 1000 * MIB))
+    assert seen[0] > 900 * MIB
+
+
 def test_a_promise_counts_although_the_file_is_sparse(images: Images) -> None:
     room = images.room()
     images.make(note(size=1024 * MIB))

@@ -18,9 +18,9 @@ from podium.client.factory import InformerFactory
 from podium.control.autoscaling import HorizontalAutoscaler
 from podium.control.autoscaling.controller import AutoscalingConfig
 from podium.control.controller import Context
+from tests.unit.control.watching import until
 from tests.unit.frozen import FrozenClient, freeze
 
-PATIENCE = 15.0
 NAMESPACE = "default"
 
 
@@ -98,25 +98,10 @@ class World:
         await self.client.create(HORIZONTAL_POD_AUTOSCALERS, {"metadata": meta, "spec": whole})
 
     async def until(self, resource: Resource, holds: Callable[[Obj], bool], name: str = "") -> Obj:
-        last: Obj = {}
-        try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self.client.list(resource, NAMESPACE)
-                for obj in found.items:
-                    if obj["metadata"]["name"] == name or not name:
-                        last = obj
-                        if holds(last):
-                            return last
-                async for event in self.client.watch(
-                    resource, NAMESPACE, resource_version=found.resource_version, bookmarks=False
-                ):
-                    if event.object["metadata"]["name"] == name or not name:
-                        last = event.object
-                        if holds(last):
-                            return last
-        except TimeoutError:
-            raise AssertionError(f"never became so: {last}") from None
-        raise AssertionError("the watch ended")
+        def wanted(objects: list[Obj]) -> list[Obj]:
+            return [obj for obj in objects if name in ("", obj["metadata"]["name"]) and holds(obj)]
+
+        return wanted(await until(self.client, resource, lambda found: bool(wanted(found)), NAMESPACE))[0]
 
     async def condition(self, kind: str, reason: str, name: str = "web") -> Obj:
         """Waits until the autoscaler has it."""

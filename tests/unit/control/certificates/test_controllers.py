@@ -51,7 +51,7 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     now = [datetime.now(UTC)]
-    server = ApiServer(ServerConfig(clock=lambda: now[0]))
+    server = ApiServer(ServerConfig(clock=lambda: now[0], authorization=("Node", "RBAC")))
     await server.start()
     host, port = await server.serve()
     config = ManagerConfig(root_ca=server.ca_file.read_text(), ca_key=server.authority.pair.key.read_text())

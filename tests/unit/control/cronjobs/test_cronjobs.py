@@ -20,7 +20,8 @@ from podium.control.cronjobs.controller import CronJobController
 from podium.control.jobs.expiry import JobExpiry
 
 from ...clock import FakeClock, settle
-from ..cluster import PATIENCE, TestCluster
+from ..cluster import TestCluster
+from ..watching import PATIENCE
 
 POD = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "i"}]}}
 

@@ -237,3 +237,23 @@ async def test_an_eviction_that_is_called_off_is_told(rig: Rig) -> None:
             return
         await settle()
     raise AssertionError("no such event")
+
+
+async def test_a_node_for_which_no_range_is_left_is_told_once_and_gets_the_next_that_frees(rig: Rig) -> None:
+    for name, held in (("low", "10.42.0.0/17"), ("high", "10.42.128.0/17")):
+        await rig.client.create(NODES, {"metadata": {"name": name}, "spec": {"podCIDR": held}})
+    told: asyncio.Queue[Obj] = asyncio.Queue()
+
+    def heard(old: Obj | None, new: Obj | None) -> None:
+        if new is not None and new["reason"] == "CIDRNotAvailable":
+            told.put_nowait(new)
+
+    rig.informers.informer(EVENTS).add_handler(heard)
+    await rig.add_node("late")
+    event = await asyncio.wait_for(told.get(), PATIENCE)
+    assert event["message"] == "Node late status is now: CIDRNotAvailable"
+    await rig.report("late", "False")
+    await rig.client.delete(NODES, "high")
+    late = await rig.until(NODES, "late", lambda node: node and node["spec"].get("podCIDR"))
+    assert late["spec"]["podCIDRs"] == ["10.42.128.0/24"]
+    assert told.empty()

@@ -12,7 +12,7 @@ PATIENCE = 15.0
 
 
 class MemoryProvider:
-    """`fails` is what the next additions fail with."""
+    """`fails` is what the next additions fail with, `refuses` what the next removals do."""
 
     def __init__(self, *nodes: str, least: int = 0, most: int = 5) -> None:
         self.nodes = list(nodes)
@@ -20,6 +20,7 @@ class MemoryProvider:
         self.added: list[int] = []
         self.removed: list[str] = []
         self.fails = ""
+        self.refuses: Exception | None = None
         self._acted = asyncio.Event()
 
     async def acts(self, holds: Callable[[], bool]) -> None:
@@ -49,5 +50,7 @@ class MemoryProvider:
     async def remove(self, group: str, node: str) -> None:
         self.removed.append(node)
         self._acted.set()
+        if self.refuses is not None:
+            raise self.refuses
         if node in self.nodes:
             self.nodes.remove(node)

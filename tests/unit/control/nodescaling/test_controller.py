@@ -17,11 +17,11 @@ from podium.api.types.resources import CONFIG_MAPS, EVENTS, NODES, PODS, Resourc
 from podium.client.factory import InformerFactory
 from podium.control.controller import Context
 from podium.control.nodescaling import NodeAutoscaler, NodeScalingConfig, taints
+from podium.control.nodescaling.provider import ProviderError
 from tests.unit.control.nodescaling.build import node, pod
 from tests.unit.control.nodescaling.memory import MemoryProvider
+from tests.unit.control.watching import PATIENCE, until
 from tests.unit.frozen import FrozenClient
-
-PATIENCE = 15.0
 
 
 class World:
@@ -63,26 +63,7 @@ class World:
     async def until(
         self, resource: Resource, holds: Callable[[list[Obj]], bool], namespace: str = ""
     ) -> list[Obj]:
-        objects: dict[str, Obj] = {}
-        try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self.client.list(resource, namespace)
-                objects = {obj["metadata"]["uid"]: obj for obj in found.items}
-                if holds(list(objects.values())):
-                    return list(objects.values())
-                async for event in self.client.watch(
-                    resource, namespace, resource_version=found.resource_version, bookmarks=False
-                ):
-                    uid = event.object["metadata"]["uid"]
-                    if event.type == "DELETED":
-                        del objects[uid]
-                    else:
-                        objects[uid] = event.object
-                    if holds(list(objects.values())):
-                        return list(objects.values())
-        except TimeoutError:
-            raise AssertionError(f"never became so: {list(objects.values())}") from None
-        raise AssertionError("the watch ended")
+        return await until(self.client, resource, holds, namespace)
 
     async def event(self, reason: str) -> Obj:
         found = await self.until(EVENTS, lambda events: any(each["reason"] == reason for each in events))
@@ -217,6 +198,19 @@ async def test_a_node_that_was_being_emptied_is_decided_anew_after_a_restart(ser
         await world.until(NODES, lambda nodes: not any(taints.has(each, taints.DELETED) for each in nodes))
     finally:
         await world.stop()
+
+
+@pytest.mark.parametrize("error", [ProviderError("no"), ConnectionError("away")], ids=["refused", "away"])
+async def test_a_node_that_could_not_be_removed_takes_pods_again(server: ApiServer, error: Exception) -> None:
+    provider = MemoryProvider("a", "b")
+    provider.refuses = error
+    async with running(server, provider, delay_after_failure=PATIENCE) as world:
+        await world.register("a")
+        await world.run_pod(pod("full", "4", on="a"))
+        await world.register("b")
+        await provider.acts(lambda: provider.removed == ["b"])
+        await world.event("ScaleDownFailed")
+        await world.until(NODES, lambda nodes: not any(taints.has(each, taints.DELETED) for each in nodes))
 
 
 async def test_a_group_gets_back_what_it_lost(server: ApiServer) -> None:

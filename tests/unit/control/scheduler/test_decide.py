@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from podium.api.types.requests import pod_requests
 from podium.control.scheduler.decide import Rejection
 from podium.control.scheduler.needs import placed_of
-from podium.control.scheduler.requests import pod_requests
 
 from .build import container, decide, explain, needs, node, picture, place, pod
 

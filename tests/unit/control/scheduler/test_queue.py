@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from podium.api.types.taints import Taint
 from podium.control.scheduler.hints import Change, ObjectChange, PodChange, helps
 from podium.control.scheduler.needs import Needs, placed_of
 from podium.control.scheduler.picture import Facts, NodeChange
 from podium.control.scheduler.queue import FEW, SchedulingQueue
-from podium.control.scheduler.taints import Taint
 
 from ...clock import FakeClock
 from .build import container, needs, pod

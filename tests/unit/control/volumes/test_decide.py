@@ -89,6 +89,14 @@ def test_a_volume_out_of_reach_of_the_node_is_not_taken() -> None:
     assert matching.smallest(a_claim(), [local], {"kubernetes.io/hostname": "node-a"}) is local
 
 
+def test_without_a_node_fewer_access_modes_go_first_with_one_the_smaller() -> None:
+    narrow = made(volume("narrow", "5Gi"))
+    wide = made(volume("wide", "1Gi", accessModes=["ReadWriteOnce", "ReadOnlyMany"]))
+    assert matching.smallest(a_claim(), [wide, narrow]) is narrow
+    assert matching.smallest(a_claim(), [wide, narrow], {}) is wide
+    assert matching.smallest(a_claim(), [wide, narrow], {}, taken=["wide"]) is narrow
+
+
 # --- claims
 
 
