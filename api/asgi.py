@@ -12,20 +12,25 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from podium.api.aggregation import Aggregator
-from podium.api.auth.authorizer import Action, authorize, informs, public
+from podium.api.audit import Audit
+from podium.api.auth.actions import Action
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.impersonation import START, impersonated
 from podium.api.auth.tokens import Tokens, authenticate_header
 from podium.api.auth.users import ANONYMOUS, User
 from podium.api.exchange import Disconnected, Exchange, Header, Receive, Scope, Send
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
-from podium.api.paths import Target, find
+from podium.api.paths import find
 from podium.api.proxy import Proxy
 from podium.api.rest import Rest
+from podium.api.running import Running
 from podium.api.types.errors import StatusError, internal, method_not_allowed, no_such_path, unauthorized
 from podium.api.upgrade import Route
 
 log = logging.getLogger(__name__)
+
+RUNS = frozenset({"exec", "attach", "portforward"})
 
 Asgi = Callable[[Scope, Receive, Send], Any]
 
@@ -37,67 +42,90 @@ class App:
         self,
         kinds: Kinds,
         tokens: Tokens,
+        authorizer: Authorizer,
         rest: Rest,
         proxy: Proxy,
         aggregator: Aggregator,
         others: Asgi,
         metrics: Metrics,
+        running: Running,
+        audit: Audit | None = None,
     ) -> None:
         self._kinds = kinds
         self._tokens = tokens
+        self._authorizer = authorizer
         self._rest = rest
         self._proxy = proxy
         self._aggregator = aggregator
         self._others = others
         self._metrics = metrics
+        self._running = running
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
+        if self._audit is not None:
+            exchange.audit = self._audit.record(exchange)
         try:
+            await self._answer(exchange)
+        finally:
+            self._running.end(exchange)
+            self._metrics.served(exchange)
+            if exchange.audit is not None:
+                exchange.audit.close()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            self._running.begin(exchange)
             await self._serve(exchange)
         except StatusError as error:
             if exchange.started:
                 raise
-            self._metrics.failed(error.code)
             await exchange.fail(error)
         except (Disconnected, ConnectionError):
             # There is nobody to answer; the server closes the connection of an answer that has no end.
             if exchange.started:
                 raise
         except asyncio.CancelledError:
-            raise
+            late = self._running.overdue(exchange)
+            if late is None:
+                raise
+            if exchange.started:
+                raise Disconnected from None
+            await exchange.fail(late)
         except Exception:
             log.exception("%s %s failed", exchange.method, exchange.path)
             if exchange.started:
                 raise
-            self._metrics.failed(500)
             await exchange.fail(internal("see the server's log"))
 
     async def _serve(self, exchange: Exchange) -> None:
-        path = exchange.path
-        user = self._user_of(exchange.scope["state"].get("user"), exchange.scope["headers"])
+        path, headers = exchange.path, exchange.scope["headers"]
+        certified = exchange.scope["state"].get("user")
+        user = self._user_of(certified, headers)
+        if exchange.audit is not None and any(name.startswith(START) for name, _ in headers):
+            own = [header for header in headers if not header[0].startswith(START)]
+            exchange.audit.impersonator = self._user_of(certified, own)
         if path.startswith(("/api/", "/apis/")):
             target = find(self._kinds, path)
             if target is not None:
-                if user is None and not informs(_reading(target)):
-                    raise unauthorized()
-                verb = await self._rest.serve(exchange, user or ANONYMOUS, target)
-                self._metrics.served(verb, target.kind.resource.plural)
+                exchange.target = target
+                await self._rest.serve(exchange, user or ANONYMOUS, target)
                 return
             if self._aggregator.serves(path):
                 if user is None:
                     raise unauthorized()
+                exchange.enter(exchange.method.lower(), user)
                 await self._aggregator.serve(exchange, user)
                 return
         await self._serve_other(exchange, user)
 
     async def _serve_other(self, exchange: Exchange, user: User | None) -> None:
         verb = "get" if exchange.method in ("GET", "HEAD") else exchange.method.lower()
+        exchange.enter(verb, user or ANONYMOUS)
         action = Action(verb, path=exchange.path)
-        if user is None and not public(action):
-            raise unauthorized()
-        authorize(user or ANONYMOUS, action)
-        await self._others(exchange.scope, exchange.receive, exchange.send)
+        self._authorizer.authorize(user or ANONYMOUS, action)
+        await self._others(exchange.scope, exchange.receive, exchange.pass_on)
 
     def _user_of(self, certified: User | None, headers: list[Header]) -> User | None:
         """By certificate, or else by token; as whom that user wants to act. None for whoever shows neither.
@@ -108,9 +136,9 @@ class App:
                 user = authenticate_header(self._tokens, value)
             elif name.startswith(START):
                 acts = True
-        return impersonated(user, headers) if user is not None and acts else user
+        return impersonated(self._authorizer, user, headers) if user is not None and acts else user
 
-    def decide(self, method: str, target: str, headers: list[Header], certified: User | None) -> Route:
+    async def decide(self, method: str, target: str, headers: list[Header], certified: User | None) -> Route:
         """Where an upgrade goes. Raises 400, 401, 403, 404, 503."""
         user = self._user_of(certified, headers)
         if user is None:
@@ -127,14 +155,14 @@ class App:
         if found.subresource == "log" and method != "GET":
             raise method_not_allowed()
         resource = found.kind.resource
-        verb = "create" if method == "POST" else "get"
-        authorize(
-            user,
-            Action(verb, resource.group, resource.plural, found.subresource, found.namespace, found.name),
-        )
-        return self._proxy.route(found, parse_qsl(parts.query, keep_blank_values=True))
-
-
-def _reading(target: Target) -> Action:
-    resource = target.kind.resource
-    return Action("get", resource.group, resource.plural, target.subresource, target.namespace, target.name)
+        wanted = Action(
+            "create" if method == "POST" else "get",
+            resource.group, resource.plural, found.subresource, found.namespace, found.name,
+        )  # fmt: skip
+        self._authorizer.authorize(user, wanted)
+        if found.subresource in RUNS:
+            # WebSockets begin with a GET; who may only read is not to run anything by one.
+            self._authorizer.authorize(user, wanted._replace(verb="create"))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        await self._proxy.admit(found, pairs, user)
+        return self._proxy.route(found, pairs)

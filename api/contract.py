@@ -28,7 +28,8 @@ from openapi_core.templating.paths.exceptions import PathError
 
 from podium.api.exchange import Message, Receive, Scope, Send
 from podium.api.schema.openapi import Documents
-from podium.api.schema.openapi.builders import JSON, PATCH_TYPES
+from podium.api.schema.openapi.builders import JSON
+from podium.api.schema.openapi.operations import PATCH_TYPES
 from podium.api.types import Obj
 
 log = logging.getLogger(__name__)

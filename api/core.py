@@ -83,8 +83,9 @@ def _request(ask: Ask, operation: str, obj: Obj | None, old: Obj | None) -> Admi
     if not name and obj is not None:
         name = obj["metadata"].get("name", "")
     return AdmissionRequest(
-        operation, ask.kind.resource, ask.subresource, ask.namespace, name, obj, old, ask.user, ask.dry_run
-    )
+        operation, ask.kind.resource, ask.subresource, ask.namespace, name, obj, old, ask.user, ask.dry_run,
+        warnings=ask.warnings,
+    )  # fmt: skip
 
 
 def missing(ask: Ask) -> StatusError:

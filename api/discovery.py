@@ -1,16 +1,16 @@
 """What is served: /api, /apis, the groups, their versions and resources; as separate documents and
 aggregated into one.
 
-What the server's own kinds say is made once: they do not change. What aggregated APIs add is put in when it
-changes. Source: API reference, metav1.APIGroupList,
-APIResourceList; apidiscovery.k8s.io/v2."""
+Made once, and again when the kinds change, or what aggregated APIs add. Source: API reference,
+metav1.APIGroupList, APIResourceList; apidiscovery.k8s.io/v2."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -73,27 +73,36 @@ class Discovery:
     """The documents by path; for /api and /apis the aggregated ones too."""
 
     def __init__(self, kinds: Kinds, server_address: str) -> None:
+        self._kinds = kinds
+        self._server_address = server_address
         self._documents: dict[str, bytes] = {}
+        self._extras: Sequence[Extra] = ()
         self._extra: dict[str, bytes] = {}
         self._aggregated: dict[str, Document] = {}
-        groups = _groups(kinds)
-        self._documents["/api"] = orjson.dumps(_core_versions(server_address))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Makes everything anew, from the kinds that are served now."""
+        kinds, groups = self._kinds, _groups(self._kinds)
+        documents = {"/api": orjson.dumps(_core_versions(self._server_address))}
         for group, versions in groups.items():
             if group:
-                self._documents[f"/apis/{group}"] = orjson.dumps(
+                documents[f"/apis/{group}"] = orjson.dumps(
                     {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
                 )
             for version in versions:
                 path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-                self._documents[path] = orjson.dumps(_resource_list(kinds.versions[group, version].values()))
+                documents[path] = orjson.dumps(_resource_list(kinds.versions[group, version].values()))
+        self._documents = documents
         self._aggregated["/api"] = _document(_aggregated(kinds, {"": groups[""]}))
         named = {group: versions for group, versions in groups.items() if group}
         self._groups = [_group(group, versions) for group, versions in named.items()]
         self._described: list[Obj] = _aggregated(kinds, named)["items"]
-        self.extend([])
+        self.extend(self._extras)
 
     def extend(self, extras: Sequence[Extra]) -> None:
         """Puts in what aggregated APIs add, in place of what they added before."""
+        self._extras = extras
         by_group: dict[str, list[Extra]] = {}
         for extra in sorted(extras, key=lambda extra: (-extra.priority, extra.group)):
             by_group.setdefault(extra.group, []).append(extra)
@@ -146,7 +155,20 @@ def _groups(kinds: Kinds) -> dict[str, list[str]]:
         found.setdefault(group, []).append(version)
     rank = {group: index for index, group in enumerate(PREFERENCE)}
     order = sorted(found, key=lambda group: (rank.get(group, len(rank)), group))
-    return {group: sorted(found[group], reverse=True) for group in order}
+    return {group: sorted(found[group], key=version_order) for group in order}
+
+
+_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+
+
+def version_order(version: str) -> tuple[Any, ...]:
+    """Stable versions first, then betas, then alphas, each with the newest first; any other name at the end.
+    Source: docs, "Version priority"."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return 1, 0, 0, 0, version
+    level = {None: 0, "beta": 1, "alpha": 2}[match[2]]
+    return 0, level, -int(match[1]), -int(match[3] or 0), version
 
 
 def _core_versions(server_address: str) -> Obj:

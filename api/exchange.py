@@ -7,13 +7,18 @@ import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import orjson
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, too_large
+
+if TYPE_CHECKING:
+    from podium.api.audit import Record
+    from podium.api.auth.users import User
+    from podium.api.paths import Target
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -22,6 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 MAX_BODY = 3 << 20
+# After these answers the connection is of no more use.
+CLOSING = frozenset({413, 504})
 # Smaller answers are not worth compressing (upstream's number), and larger ones are compressed beside the
 # loop.
 COMPRESSED_FROM = 128 << 10
@@ -39,7 +46,20 @@ class Disconnected(Exception):
 
 
 class Exchange:
-    """`query` keeps the first value of each parameter; `path` is decoded."""
+    """`query` keeps the first value of each parameter; `path` is decoded.
+
+    What is learned of the request on its way is noted here for those who count and record: what it is about
+    (`target`, None for what is no resource), its `verb`, the `code` it was answered with (0: not yet), how
+    many `events` a watch has sent."""
+
+    target: Target | None = None
+    verb = ""
+    code = 0
+    events = 0
+    began = 0.0
+    late = False
+    task: asyncio.Task[Any] | None = None
+    audit: Record | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -48,6 +68,19 @@ class Exchange:
         self.started = False
         self.receive = receive
         self.send = send
+
+    def enter(self, verb: str, user: User) -> None:
+        """It is known now what is wanted, and by whom."""
+        self.verb = verb
+        if self.audit is not None:
+            self.audit.open(user)
+
+    async def pass_on(self, message: Message) -> None:
+        """A message of an application that answers by itself."""
+        if message["type"] == "http.response.start":
+            self.code = message["status"]
+            self.started = True
+        await self.send(message)
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
@@ -118,6 +151,7 @@ class Exchange:
             body = await asyncio.to_thread(gzip.compress, body, LEVEL)
             headers = [*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
         self.started = True
+        self.code = code
         length = (b"content-length", b"%d" % len(body))
         await self.send({"type": "http.response.start", "status": code, "headers": [*headers, length]})
         await self.send({"type": "http.response.body", "body": body})
@@ -129,6 +163,7 @@ class Exchange:
             await self.answer(code, b"".join(pieces), headers)
             return
         self.started = True
+        self.code = code
         length = (b"content-length", b"%d" % size)
         await self.send({"type": "http.response.start", "status": code, "headers": [*headers, length]})
         for piece in pieces:
@@ -138,6 +173,7 @@ class Exchange:
     async def begin(self, code: int, headers: Sequence[Header]) -> None:
         """Of a body that is not known yet: then `write` its parts, and `end`."""
         self.started = True
+        self.code = code
         await self.send({"type": "http.response.start", "status": code, "headers": headers})
 
     async def write(self, part: bytes) -> None:
@@ -157,11 +193,13 @@ class Exchange:
         """The error's Status, unless an answer has begun."""
         if self.started:
             raise error
+        if self.audit is not None:
+            self.audit.error = error
         headers = [JSON_TYPE, NO_CACHE]
         if error.details and (seconds := error.details.get("retryAfterSeconds")):
             headers.append((b"retry-after", str(seconds).encode()))
-        if error.code == 413:
-            # What is left of the body is not read.
+        if error.code in CLOSING:
+            # What is left of the body is not read, or the server is about to end.
             headers.append((b"connection", b"close"))
         await self.answer(error.code, orjson.dumps(error.status()), headers)
 

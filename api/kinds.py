@@ -16,11 +16,12 @@ REGISTRY = "/registry/"
 
 class Conversion(NamedTuple):
     """How a kind that is served in another version or group than it is kept in is turned there and back.
-    Both make new objects."""
+    Both make new objects. `same_fields`: only the version is another."""
 
     storage: Resource
     to_storage: Callable[[Obj], Obj]
     from_storage: Callable[[Obj], Obj]
+    same_fields: bool = False
 
 
 class Kind:
@@ -68,6 +69,18 @@ class Kinds:
         for kind in kinds:
             resource = kind.resource
             self._by_version.setdefault((resource.group, resource.version), {})[resource.plural] = kind
+
+    def serve(self, group: str, kinds: Iterable[Kind], former: Iterable[Kind] = ()) -> None:
+        """Serves `kinds`, all of one group, from now on, and those of `former` no more."""
+        for kind in former:
+            resource = kind.resource
+            plurals = self._by_version.get((group, resource.version), {})
+            if plurals.get(resource.plural) is kind:
+                del plurals[resource.plural]
+                if not plurals:
+                    del self._by_version[group, resource.version]
+        for kind in kinds:
+            self._by_version.setdefault((group, kind.resource.version), {})[kind.resource.plural] = kind
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         return self._by_version.get((group, version), {}).get(plural)

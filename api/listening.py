@@ -137,11 +137,15 @@ class Listeners:
         connection.access_log = False
         return connection
 
-    async def close(self) -> None:
-        """No new connections; requests under way get CLOSING_TIME seconds. The app must have ended its
-        streams."""
+    def refuse(self) -> None:
+        """No new connections."""
         for server in self._servers:
             server.close()
+
+    async def close(self) -> None:
+        """Requests under way get CLOSING_TIME seconds. The app must have ended its
+        streams."""
+        self.refuse()
         for connection in list(self._state.connections):
             connection.shutdown()
         self._upgrades.close()

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from podium.api.ask import Ask, Outcome, copied
 from podium.api.asking import Asgi, ask
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.reviews import reviews
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import SYSTEM, User
@@ -41,14 +42,20 @@ class LocalClient:
     """Acts as `user`, who may do everything."""
 
     def __init__(
-        self, core: Core, definitions: Definitions, tokens: Tokens, app: Asgi, user: User = SYSTEM
+        self,
+        core: Core,
+        definitions: Definitions,
+        tokens: Tokens,
+        authorizer: Authorizer,
+        app: Asgi,
+        user: User = SYSTEM,
     ) -> None:
         self._core = core
         self._definitions = definitions
         self._tokens = tokens
         self._app = app
         self._user = user
-        self._reviews = reviews(tokens)
+        self._reviews = reviews(tokens, authorizer)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
         return get(self._core, self._ask(resource, namespace, name)).obj

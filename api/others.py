@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
@@ -20,8 +20,9 @@ from podium.api.aggregation import Aggregator
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import SYSTEM
 from podium.api.discovery import AGGREGATED_TYPE, Discovery
+from podium.api.health import ENDPOINTS, Health
 from podium.api.kinds import Kinds
-from podium.api.metrics import Metrics
+from podium.api.metrics import MEDIA_TYPE, Collect, Metrics, expose, of_server
 from podium.api.schema.openapi import Document, Documents, gnostic
 from podium.api.store.base import Store
 from podium.api.types import Obj
@@ -53,7 +54,7 @@ def version() -> Obj:
 
 
 class Served(NamedTuple):
-    """What the documents are about. `ready` says whether requests on resources can be served."""
+    """What the documents are about. `collectors` have more numbers to show."""
 
     store: Store
     kinds: Kinds
@@ -62,7 +63,8 @@ class Served(NamedTuple):
     metrics: Metrics
     openapi: Documents
     aggregator: Aggregator
-    ready: Callable[[], bool]
+    health: Health
+    collectors: Sequence[Collect]
 
 
 class Others:
@@ -76,10 +78,10 @@ class Others:
             Route("/version", self.version),
             Route("/version/", self.version),
             *(
-                Route(path, self.health)
-                for path in ("/healthz", "/livez", "/healthz/{check}", "/livez/{check}")
+                Route(f"/{endpoint}{rest}", self.health)
+                for endpoint in ENDPOINTS
+                for rest in ("", "/", "/{check:path}")
             ),
-            *(Route(path, self.ready) for path in ("/readyz", "/readyz/{check}")),
             Route("/metrics", self.metrics),
             Route("/openapi/v2", self.openapi_v2),
             Route("/openapi/v3", self.openapi_v3_index),
@@ -96,16 +98,25 @@ class Others:
         return _json(version())
 
     async def health(self, request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def ready(self, request: Request) -> Response:
-        ready = self._served.ready()
-        return PlainTextResponse("ok" if ready else "not ready", 200 if ready else 503)
+        health, query = self._served.health, request.query_params
+        endpoint = request.url.path.split("/")[1]
+        name = request.path_params.get("check", "")
+        if name:
+            report = health.single(endpoint, name)
+            if report is None:
+                raise no_such_path()
+        else:
+            report = health.report(endpoint, query.getlist("exclude"), verbose="verbose" in query)
+        headers = {"cache-control": "no-cache, private", "x-content-type-options": "nosniff"}
+        return PlainTextResponse(report.text, report.code, headers)
 
     async def metrics(self, request: Request) -> Response:
         served = self._served
-        text = served.metrics.render(served.store, served.kinds)
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+        own = of_server(served.store, served.kinds, version())
+        families = [*served.metrics.families(), *own]
+        for collect in served.collectors:
+            families += collect()
+        return Response(await asyncio.to_thread(expose, families), media_type=MEDIA_TYPE)
 
     async def openapi_v2(self, request: Request) -> Response:
         """Content-Type and document by the first entry of Accept that there is."""

@@ -76,7 +76,7 @@ async def present_page(core: Core, exchange: Exchange, ask: Ask, accepted: Accep
 
 def _list_object(kind: Kind, page: Page) -> Obj:
     return {
-        "kind": f"{kind.resource.kind}List",
+        "kind": kind.resource.list_kind_name,
         "apiVersion": kind.resource.api_version,
         "metadata": page_metadata(page),
         "items": [item.obj for item in page.items],

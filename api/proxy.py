@@ -11,6 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from podium.api.ask import Ask
+from podium.api.auth.users import User
+from podium.api.connecting import connect_options
 from podium.api.core import Core
 from podium.api.exchange import Exchange
 from podium.api.nodes import Endpoint, choose_container, endpoint_of, node_of, pod_of
@@ -51,6 +54,15 @@ class Proxy:
         self._closing = True
         if self._session is not None:
             await self._session.close()
+
+    async def admit(self, target: Target, pairs: Pairs, user: User) -> None:
+        """Asks admission about a connection; reading a log is none. Raises 403, 500."""
+        if target.subresource == "log":
+            return
+        options = connect_options(target.kind.resource, target.subresource, target.rest, pairs)
+        ask = Ask(target.kind, target.namespace, target.name, target.subresource, user=user)
+        await self._core.mutate(ask, "CONNECT", options, None)
+        await self._core.validate(ask, "CONNECT", options, None)
 
     def route(self, target: Target, pairs: Pairs) -> Route:
         """Where a request goes. Raises 400, 404, 503."""

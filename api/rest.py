@@ -3,13 +3,14 @@ for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from podium.api.ask import Ask, Outcome
-from podium.api.auth.authorizer import Action, authorize
+from podium.api.auth.actions import Action
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.tokens import Tokens
-from podium.api.auth.users import User
+from podium.api.auth.users import ANONYMOUS, User
 from podium.api.core import Core
 from podium.api.exchange import Exchange
 from podium.api.negotiation import negotiate
@@ -17,7 +18,7 @@ from podium.api.paths import Target
 from podium.api.presenting import present, present_page
 from podium.api.proxy import Proxy
 from podium.api.schema import Definitions, Schema, decode_body, protobuf
-from podium.api.schema.body import decode_json
+from podium.api.schema.body import decode_json, json_duplicates
 from podium.api.types import Obj
 from podium.api.types.errors import (
     Cause,
@@ -26,6 +27,7 @@ from podium.api.types.errors import (
     invalid,
     method_not_allowed,
     no_such_path,
+    unauthorized,
     unsupported_media_type,
 )
 from podium.api.types.resources import BINDINGS, PODS, Resource
@@ -65,12 +67,14 @@ class Rest:
         core: Core,
         definitions: Definitions,
         tokens: Tokens,
+        authorizer: Authorizer,
         proxy: Proxy,
         reviews: dict[Resource, Review],
     ) -> None:
         self._core = core
         self._definitions = definitions
         self._tokens = tokens
+        self._authorizer = authorizer
         self._proxy = proxy
         self._reviews = reviews
         self._verbs: dict[str, Handler] = {
@@ -91,13 +95,19 @@ class Rest:
 
     async def serve(self, exchange: Exchange, user: User, target: Target) -> str:
         """Answers the request and says which verb it was. Raises StatusError before an answer has begun."""
-        verb = self._verb(exchange, target)
+        try:
+            verb = self._verb(exchange, target)
+        except StatusError:
+            if user is ANONYMOUS:
+                # Whoever does not say who he is learns nothing of what there is.
+                raise unauthorized() from None
+            raise
         kind, subresource = target.kind, target.subresource
         resource = kind.resource
-        authorize(
-            user, Action(verb, resource.group, resource.plural, subresource, target.namespace, target.name)
-        )
+        exchange.enter(verb, user)
+        self._authorizer.authorize(user, _action(exchange, target, verb))
         if subresource in CONNECTS and subresource in resource.subresources:
+            await self._proxy.admit(target, exchange.pairs, user)
             await self._proxy.serve(exchange, target)
             return verb
         ask = Ask(kind, target.namespace, target.name, subresource, user=user, validation="Warn")
@@ -187,14 +197,16 @@ class Rest:
 
     async def _update(self, exchange: Exchange, ask: Ask) -> None:
         obj, duplicates = await self._object(exchange, ask)
+        if ask.kind.strategy.allow_create_on_update:
+            self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
         result = await update(self._core, ask, rule, obj, duplicates)
         await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
 
     async def _patch(self, exchange: Exchange, ask: Ask) -> None:
-        media_type, change = await self._patch_body(exchange)
+        media_type, change, duplicates = await self._patch_body(exchange, ask)
         if media_type == applying.MEDIA_TYPE:
-            await self._apply(exchange, ask, change)
+            await self._apply(exchange, ask, change, duplicates)
             return
         if exchange.query and exchange.query.get("force"):
             cause = Cause(
@@ -203,12 +215,14 @@ class Rest:
             raise invalid("PatchOptions", "", [cause], "meta.k8s.io")
         rule = subresources.rule_of(ask.kind, ask.subresource)
         apply = patch.applier(ask.kind.schema, media_type, change)
-        await self._show(exchange, ask, await patch.patch(self._core, ask, rule, apply))
+        await self._show(exchange, ask, await patch.patch(self._core, ask, rule, apply, duplicates))
 
-    async def _apply(self, exchange: Exchange, ask: Ask, config: Obj) -> None:
+    async def _apply(self, exchange: Exchange, ask: Ask, config: Obj, duplicates: Sequence[str]) -> None:
         _check_applier(exchange, ask)
+        self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
-        result = await applying.apply(self._core, ask, rule, config, force=bool(exchange.flag("force")))
+        force = bool(exchange.flag("force"))
+        result = await applying.apply(self._core, ask, rule, config, duplicates, force=force)
         await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
 
     async def _delete(self, exchange: Exchange, ask: Ask) -> None:
@@ -229,7 +243,7 @@ class Rest:
         await self._show(exchange, ask, outcome)
 
     async def _patch_scale(self, exchange: Exchange, ask: Ask) -> None:
-        media_type, change = await self._patch_body(exchange)
+        media_type, change, _ = await self._patch_body(exchange, ask)
         if media_type == applying.MEDIA_TYPE:
             _check_applier(exchange, ask)
             force = bool(exchange.flag("force"))
@@ -265,6 +279,13 @@ class Rest:
 
     # --- what they share
 
+    def _may_create(self, ask: Ask) -> None:
+        """What is not there yet is created by an update, which takes the right to. Raises 403."""
+        kind, resource = ask.kind, ask.kind.resource
+        if not ask.subresource and self._core.store.latest(kind.key(ask.namespace, ask.name)) is None:
+            action = Action("create", resource.group, resource.plural, "", ask.namespace, ask.name)
+            self._authorizer.authorize(ask.user, action)
+
     async def _show(self, exchange: Exchange, ask: Ask, outcome: Outcome, code: int = 200) -> None:
         accepted = negotiate(exchange.header(b"accept").decode("latin-1"))
         await present(self._core, exchange, ask, accepted, outcome, code)
@@ -297,15 +318,34 @@ class Rest:
         self._schema("", "v1", "DeleteOptions").decode(given)
         return DeleteOptions.parse(given)
 
-    async def _patch_body(self, exchange: Exchange) -> tuple[str, Any]:
-        """The patch's media type and the patch. Raises 400, 413, 415."""
+    async def _patch_body(self, exchange: Exchange, ask: Ask) -> tuple[str, Any, Sequence[str]]:
+        """The patch's media type, the patch, and its duplicate fields. Raises 400, 413, 415."""
         media_type = exchange.header(b"content-type").decode("latin-1").partition(";")[0].strip().lower()
         if media_type == applying.MEDIA_TYPE:
-            config, _ = decode_body(await exchange.body(), "application/yaml", strict=False)
-            return media_type, config
-        if media_type not in patch.MEDIA_TYPES.values():
-            raise patch.unsupported()
-        return media_type, decode_json(await exchange.body())
+            config, duplicates = decode_body(await exchange.body(), "application/yaml")
+            return media_type, config, duplicates
+        if media_type not in patch.media_types(ask.kind.resource):
+            raise patch.unsupported(ask.kind.resource)
+        body = await exchange.body()
+        change = decode_json(body)
+        looked_for = ask.validation != "Ignore" and media_type != patch.JSON_PATCH
+        return media_type, change, json_duplicates(body, change) if looked_for else ()
+
+
+def _action(exchange: Exchange, target: Target, verb: str) -> Action:
+    """A selector for one name is that name."""
+    resource, name = target.kind.resource, target.name
+    if not name and exchange.query and (fields := exchange.query.get("fieldSelector")):
+        name = _selected_name(fields) if verb != "create" else ""
+    return Action(verb, resource.group, resource.plural, target.subresource, target.namespace, name)
+
+
+def _selected_name(fields: str) -> str:
+    for part in fields.split(","):
+        field, equals, value = part.partition("=")
+        if field == "metadata.name" and equals:
+            return value.removeprefix("=")
+    return ""
 
 
 def _check_applier(exchange: Exchange, ask: Ask) -> None:
@@ -313,8 +353,8 @@ def _check_applier(exchange: Exchange, ask: Ask) -> None:
     if not (exchange.query and exchange.query.get("fieldManager")):
         cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
         raise invalid("PatchOptions", "", [cause], "meta.k8s.io")
-    if ask.kind.conversion:
-        raise patch.unsupported()
+    if ask.kind.conversion and not ask.kind.conversion.same_fields:
+        raise patch.unsupported(ask.kind.resource)
 
 
 def _manager(exchange: Exchange) -> str:

@@ -6,37 +6,55 @@ listening at all (through `client`), on any number of addresses, and many times 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium.api import bootstrap, pki
-from podium.api.admission import DISABLED, Admission
+from podium.api import bootstrap, defaultroles, pki
+from podium.api.admission import PROTECTION, TAINT, Admission
+from podium.api.admission.chain import Plugin
+from podium.api.admission.dynamic import DynamicAdmission
+from podium.api.admission.escalation import Escalation
+from podium.api.admission.noderestriction import NodeRestriction
+from podium.api.admission.policies import Policies
+from podium.api.admission.policies.params import Params
+from podium.api.admission.policies.reporting import Reporting
+from podium.api.admission.signers import CertificateApproval, CertificateSigning
+from podium.api.admission.versions import Versions
+from podium.api.admission.webhooks import WebhookClient, Webhooks
 from podium.api.aggregation import Aggregator
 from podium.api.allocators import SERVICE_CIDR, ServiceAllocators
 from podium.api.asgi import App
+from podium.api.audit import Audit
+from podium.api.auth.authorizer import ALWAYS_ALLOW, RBAC, Authorizer
 from podium.api.auth.reviews import reviews
 from podium.api.auth.tokens import Tokens
 from podium.api.conversions import CONVERSIONS
 from podium.api.core import Core
 from podium.api.discovery import Discovery
+from podium.api.extensions.registrar import Registrar
+from podium.api.health import Check, Health
 from podium.api.kinds import Kind, Kinds
 from podium.api.listening import Address, Listeners, Tls
 from podium.api.local import LocalClient
 from podium.api.metering import Collector, MetricsApi
 from podium.api.metering import schema as metering_schema
-from podium.api.metrics import Metrics
+from podium.api.metrics import Collect, Metrics
 from podium.api.nodes import client_context
 from podium.api.others import Others, Served
 from podium.api.proxy import Proxy
 from podium.api.rest import Rest
+from podium.api.running import Running
 from podium.api.schema import Definitions
 from podium.api.schema.openapi import Documents
+from podium.api.schema.openapi.documents import Added
+from podium.api.services import service_endpoint
 from podium.api.store.base import Store
 from podium.api.store.memory import MemoryStore
 from podium.api.strategy import registry
@@ -51,6 +69,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+# Seconds that requests under way have to end when the server does.
+DRAIN = 10.0
 SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
@@ -71,7 +91,11 @@ class ServerConfig:
     `names` are further names and addresses for the server's certificate. `check_contract` holds what comes
     and goes over the network against the served documents, and logs what does not fit. Rates of the resource
     metrics API are told over about `metrics_resolution` seconds. `protect_storage` keeps volumes and claims
-    that are in use from going; it needs the controllers, which let them go."""
+    that are in use from going; it needs the controllers, which let them go; so does `taint_nodes`, with
+    which a new node takes no pod until it was seen ready. A request that has an end of its
+    own must have come to it in `request_timeout` seconds (0: any number); a server that is closed says so at
+    /readyz `shutdown_delay` seconds before. `authorization` are the modes
+    (Node, RBAC, AlwaysAllow) that are asked whether somebody may do something, in that order."""
 
     pki_dir: Path | None = None
     advertise: Address | None = None
@@ -84,7 +108,12 @@ class ServerConfig:
     clock: Callable[[], datetime] = field(default=now)
     check_contract: bool = False
     protect_storage: bool = False
+    taint_nodes: bool = False
     metrics_resolution: float = 10.0
+    request_timeout: float = 60.0
+    shutdown_delay: float = 0.0
+    audit: Audit | None = None
+    authorization: Sequence[str] = (ALWAYS_ALLOW,)
 
 
 class ApiServer:
@@ -99,6 +128,9 @@ class ApiServer:
         self._listeners: Listeners | None = None
         self.contract: ContractCheck | None = None
         self._ready = False
+        self._leaving = False
+        # Those who have more to show at /metrics.
+        self.collectors: list[Collect] = [self.config.audit.families] if self.config.audit else []
         # Where it listens; the certificate covers all of them, so that it need not be made anew at every
         # start.
         self._hosts: list[str] = []
@@ -120,6 +152,7 @@ class ApiServer:
         self._tokens = Tokens(
             pki.ensure_signing_key(self.pki_dir), config.issuer, config.audiences, self._lookup, config.clock
         )
+        self._authorizer = Authorizer(config.authorization, self.store, kinds)
         self._core = Core(self.store, kinds, self._admission(kinds), config.clock, set())
         allocators.seed(self._core.every(SERVICES))
         context = self._node_context()
@@ -132,13 +165,18 @@ class ApiServer:
         self._app = self._application(kinds, documents)
         if config.check_contract:
             self.contract = self._contract_check(documents)
-        self.client = LocalClient(self._core, self._definitions, self._tokens, self._app)
+        self.client = LocalClient(self._core, self._definitions, self._tokens, self._authorizer, self._app)
         addresses = bootstrap.Addresses(
             config.kubernetes_address, config.dns_address, config.service_cidr, config.advertise
         )
         await bootstrap.ensure(self._core, addresses)
+        if RBAC in config.authorization:
+            await defaultroles.ensure(self._core)
         await bootstrap.publish_authorities(self._core, self.authority, self._front)
         await self._aggregator.start()
+        self._policies = Reporting(self._core)
+        self._policies.start()
+        await self._registrar.start()
         self._ready = True
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0, *, tls: bool = True) -> Address:
@@ -148,10 +186,12 @@ class ApiServer:
         return await self._listeners.open(host, port, self._server_context(host) if tls else None)
 
     async def close(self) -> None:
-        """Ends watches and requests, then the store if it is the server's own. Idempotent."""
-        self._ready = False
-        for stream in list(self._core.streams):
-            stream.close()
+        """Lets the requests under way come to their end, ends watches as if their time were over, then what
+        else is open, and the store if it is the server's own. Idempotent."""
+        if not self._leaving:
+            await self._leave()
+        await self._registrar.close()
+        await self._policies.close()
         await self._aggregator.close()
         await self._proxy.close()
         if self._listeners is not None:
@@ -162,6 +202,21 @@ class ApiServer:
             await self.store.close()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+    async def _leave(self) -> None:
+        """Who asks /readyz learns of it first, and has `shutdown_delay` seconds to look elsewhere."""
+        self._leaving = True
+        if self._listeners is not None and self.config.shutdown_delay:
+            await asyncio.sleep(self.config.shutdown_delay)
+        self._running.refuse()
+        if self._listeners is not None:
+            self._listeners.refuse()
+        for stream in list(self._core.streams):
+            stream.close()
+        if self._listeners is not None:
+            await self._running.drain(DRAIN)
+        self._running.close()
+        self._ready = False
 
     @property
     def ca_file(self) -> Path:
@@ -180,9 +235,34 @@ class ApiServer:
     # --- parts
 
     def _admission(self, kinds: Kinds) -> Admission:
-        disabled = () if self.config.protect_storage else DISABLED
+        switches = {PROTECTION: self.config.protect_storage, TAINT: self.config.taint_nodes}
+        disabled = {name for name, on in switches.items() if not on}
         tallies = Tallies(self.store, kinds, self.config.clock)
-        return Admission(self._lookup, self._every, self._appears, disabled, tallies.used, self.config.clock)
+        return Admission(
+            self._lookup,
+            self._every,
+            self._appears,
+            disabled,
+            tallies.used,
+            self.config.clock,
+            self._dynamic(kinds),
+            self._guards(),
+        )
+
+    def _guards(self) -> Sequence[Plugin]:
+        if RBAC not in self.config.authorization:
+            return ()
+        may = self._authorizer
+        return NodeRestriction(), Escalation(may), CertificateApproval(may), CertificateSigning(may)
+
+    def _dynamic(self, kinds: Kinds) -> DynamicAdmission:
+        client = WebhookClient(
+            lambda namespace, name, port: service_endpoint(self._core, namespace, name, port),
+            lambda: self._proxy.client(),
+        )
+        versions, params = Versions(kinds), Params(kinds, self._lookup, self._every)
+        webhooks = Webhooks(client, versions, self._lookup)
+        return DynamicAdmission(self.store, webhooks, Policies(versions, params, self._lookup))
 
     def _lookup(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         return self._core.lookup(resource, namespace, name)
@@ -200,21 +280,48 @@ class ApiServer:
         return ContractCheck(self._app, documents)
 
     def _application(self, kinds: Kinds, documents: Documents) -> App:
-        config, metrics = self.config, Metrics()
+        config = self.config
+        self._running = running = Running(config.request_timeout)
+        metrics = Metrics(running)
         host, port = config.advertise or ("127.0.0.1", 0)
         discovery = Discovery(kinds, f"{host}:{port}")
         self._aggregator = aggregator = self._make_aggregator(discovery)
+
+        def extended(added: Mapping[str, Added]) -> None:
+            discovery.refresh()
+            documents.extend(added)
+
+        self._registrar = Registrar(self._core, self._definitions, extended)
         served = Served(
-            self.store, kinds, self._tokens, discovery, metrics, documents, aggregator, lambda: self._ready
+            self.store, kinds, self._tokens, discovery, metrics, documents, aggregator,
+            Health(self._checks()), self.collectors
+        )  # fmt: skip
+        rest = Rest(
+            self._core,
+            self._definitions,
+            self._tokens,
+            self._authorizer,
+            self._proxy,
+            dict(reviews(self._tokens, self._authorizer)),
         )
-        rest = Rest(self._core, self._definitions, self._tokens, self._proxy, dict(reviews(self._tokens)))
         others = Others(served).application()
-        return App(kinds, self._tokens, rest, self._proxy, aggregator, others, metrics)
+        return App(kinds, self._tokens, self._authorizer, rest, self._proxy, aggregator, others, metrics,
+                   running, config.audit)  # fmt: skip
+
+    def _checks(self) -> list[Check]:
+        """Of /healthz and its like."""
+        ready = ("readyz",)
+        return [
+            Check("ping", lambda: ""),
+            Check("store", lambda: self.store.fault),
+            Check("bootstrap", lambda: "" if self._ready else "the first objects are being made", ready),
+            Check("shutdown", lambda: "the server is shutting down" if self._leaving else "", ready),
+        ]
 
     def _make_aggregator(self, discovery: Discovery) -> Aggregator:
         pair = pki.issue(self._front, self.pki_dir, "front-proxy-client", common_name=bootstrap.FRONT_PROXY)
         local = {(metering_schema.GROUP, metering_schema.VERSION): self._metering}
-        return Aggregator(self._core, self._proxy.client, pair, local, discovery.extend)
+        return Aggregator(self._core, self._authorizer, self._proxy.client, pair, local, discovery.extend)
 
     def _node_context(self) -> ssl.SSLContext:
         pair = pki.issue(

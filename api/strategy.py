@@ -80,6 +80,8 @@ class Strategy:
 
     has_generation: ClassVar[bool] = False
     allow_create_on_update: ClassVar[bool] = False
+    version_required: ClassVar[bool] = False
+    """Whether an update has to say which version it is based on."""
     columns: ClassVar[tuple[Column, ...]] = (NAME, CREATED_AT)
     fields: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Supported field selectors beyond metadata.name and metadata.namespace: label to the path it reads,

@@ -121,8 +121,8 @@ def page_metadata(page: Page) -> Obj:
 def plain_list(kind: Kind, page: Page) -> Sequence[bytes]:
     """The list as pieces to send one after the other: the stored bytes are joined, never encoded again."""
     meta = orjson.dumps(page_metadata(page))
-    head = b'{"kind":"%bList","apiVersion":"%b","metadata":%b,"items":[' % (
-        kind.resource.kind.encode(),
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+        kind.resource.list_kind_name.encode(),
         kind.resource.api_version.encode(),
         meta,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -44,19 +44,19 @@ class Route(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Decide = Callable[[str, str, list[Header], User | None], Route]
+Decide = Callable[[str, str, list[Header], User | None], Awaitable[Route]]
 
 
 class Upgrades:
     """Makes the protocols of upgraded connections and knows those that are open. `decide` authenticates,
-    authorises and routes; it raises StatusError."""
+    authorises, asks admission and routes; it raises StatusError."""
 
     def __init__(self, decide: Decide) -> None:
         self._decide = decide
         self._open: set[Client] = set()
 
     def protocol(self, method: str, target: str, headers: list[Header], user: User | None) -> Client:
-        def route() -> Route:
+        def route() -> Awaitable[Route]:
             return self._decide(method, target, headers, user)
 
         client = Client(method, headers, route, self._open.discard)
@@ -112,7 +112,7 @@ class Client(End):
         self,
         method: str,
         headers: list[Header],
-        route: Callable[[], Route],
+        route: Callable[[], Awaitable[Route]],
         forget: Callable[[Client], None],
     ) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Client(End):
 
     async def _connect(self) -> None:
         try:
-            await self._join(self._route())
+            await self._join(await self._route())
         except StatusError as error:
             self._refuse(error)
         except (OSError, TimeoutError) as error:

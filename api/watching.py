@@ -56,6 +56,8 @@ async def watch(core: Core, exchange: Exchange, ask: Ask, accepted: Accepted, se
 async def _send(exchange: Exchange, stream: Stream, encode: Encode) -> None:
     try:
         async for step in stream.steps():
+            if not isinstance(step, Bookmark):
+                exchange.events += len(step)
             await exchange.write(encode(step))
     except WatchDropped:
         # As upstream does: the stream ends, and the client watches again from where it was.

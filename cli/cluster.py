@@ -11,6 +11,7 @@ from pathlib import Path
 
 DEFAULT_DATA_DIR = "/var/lib/podium"
 # As `podium.netd.config` has them, which starting a command need not import.
+AUTHORIZATION_MODES = ("Node", "RBAC", "AlwaysAllow")
 POD_NETWORKS = ("auto", "routes", "vxlan")
 
 
@@ -37,6 +38,15 @@ class Cluster:
     cgroup_root: str = ""
     dns_upstream: str = ""
     check_contract: bool = False
+    encryption_provider_config: str = ""
+    encrypt_secrets: bool = False
+    audit_policy_file: str = ""
+    audit_log_path: str = ""
+    audit_log_maxsize: int = 100
+    audit_log_maxbackup: int = 10
+    audit_log_maxage: int = 0
+    shutdown_delay_duration: float = 0.0
+    authorization_mode: str = "Node,RBAC"
     scheduler_config: str = ""
     nodes: str = "1"
     node_lease_duration: float = 40.0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-import yaml
 
 from podium.api import pki
 from podium.cli.cluster import Cluster
@@ -47,7 +44,4 @@ def _kubeconfig(cluster: Cluster, path: Path, ca: Path, pair: pki.Pair) -> None:
     document = kubeconfig.document(
         cluster.name, cluster.server, ca.read_bytes(), pair.cert.read_bytes(), pair.key.read_bytes()
     )
-    scratch = path.with_suffix(".tmp")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        yaml.safe_dump(document, file, sort_keys=False)
-    os.replace(scratch, path)
+    kubeconfig.write(path, document)

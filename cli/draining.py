@@ -4,16 +4,18 @@ allow. Source: docs, "Safely Drain a Node", "API-initiated Eviction"."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
-from podium.api.types.meta import controller_of
 from podium.api.types.resources import NODES, PODS
 from podium.client.base import Client
 from podium.client.informer import Informer
+from podium.control.pods import eviction_of, of_daemon
 
-MIRROR = "kubernetes.io/config.mirror"
+log = logging.getLogger(__name__)
+
 # Seconds between two tries for a pod that its budget keeps.
 AGAIN = 1.0
 
@@ -21,12 +23,7 @@ AGAIN = 1.0
 def to_evict(pods: Iterable[Obj]) -> list[Obj]:
     """Those that another node can take over: not the mirrors of a node's own pods, nor what a DaemonSet would
     put here again at once."""
-    return [
-        pod
-        for pod in pods
-        if MIRROR not in (pod["metadata"].get("annotations") or {})
-        and (controller_of(pod) or {}).get("kind") != "DaemonSet"
-    ]
+    return [pod for pod in pods if not of_daemon(pod)]
 
 
 async def cordon(client: Client, name: str) -> bool:
@@ -72,18 +69,16 @@ async def drain(client: Client, name: str, seconds: float) -> list[str]:
 async def _evict(client: Client, pod: Obj) -> None:
     """Tries until the pod may go or is gone."""
     meta = pod["metadata"]
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-        "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
-    }
+    request, where = eviction_of(pod), meta["namespace"]
     while True:
         try:
-            await client.create(PODS, eviction, meta["namespace"], name=meta["name"], subresource="eviction")
+            await client.create(PODS, request, where, name=meta["name"], subresource="eviction")
             return
-        except (StatusError, ConnectionError) as error:
-            if isinstance(error, StatusError) and error.code != 429:
+        except StatusError as error:
+            if error.code == 404:
                 return
+            log.log(logging.DEBUG if error.code == 429 else logging.WARNING, "%s: %s", meta["name"], error)
+        except ConnectionError as error:
+            log.warning("%s: %s", meta["name"], error)
         # No watch tells when a budget has room again for just this pod.
         await asyncio.sleep(AGAIN)

@@ -12,10 +12,10 @@ from datetime import timedelta
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import SECRETS
 from podium.cli import jointokens
+from podium.cli.administrator import administrator
 from podium.cli.cluster import Cluster
 from podium.cli.jointokens import JoinToken
 from podium.cli.nodes import LocalNode
-from podium.client.https import HttpsClient
 from podium.runtime.node import identity
 
 TTL = timedelta(minutes=10)
@@ -43,23 +43,16 @@ def invited(cluster: Cluster, strangers: Sequence[LocalNode]) -> Iterator[None]:
     finally:
         for node in strangers:
             node.token_file.unlink(missing_ok=True)
-        with suppress(ConnectionError):
+        # Sooner than it would expire; where that fails, it still does.
+        with suppress(ConnectionError, StatusError):
             asyncio.run(_forget(cluster, token))
 
 
 async def _put(cluster: Cluster, token: JoinToken) -> None:
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
-    try:
+    async with administrator(cluster) as client:
         await client.create(SECRETS, jointokens.secret_of(token, TTL))
-    finally:
-        await client.close()
 
 
 async def _forget(cluster: Cluster, token: JoinToken) -> None:
-    """Sooner than it would expire."""
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
-    try:
-        with suppress(StatusError):
-            await client.delete(SECRETS, f"{jointokens.PREFIX}{token.ident}", jointokens.NAMESPACE)
-    finally:
-        await client.close()
+    async with administrator(cluster) as client:
+        await client.delete(SECRETS, f"{jointokens.PREFIX}{token.ident}", jointokens.NAMESPACE)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import socket
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import yaml
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
@@ -123,7 +120,4 @@ def write_kubeconfig(cluster: Cluster, url: str, ca: bytes, pair: identity.Wante
             "user": {"client-certificate": str(pair.cert), "client-key": str(pair.key)},
         }
     ]
-    scratch = cluster.node_kubeconfig.with_suffix(".tmp")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        yaml.safe_dump(document, file, sort_keys=False)
-    os.replace(scratch, cluster.node_kubeconfig)
+    kubeconfig.write(cluster.node_kubeconfig, document)

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from podium.cli import subcommands
-from podium.cli.cluster import DEFAULT_DATA_DIR, POD_NETWORKS, Cluster
+from podium.cli.cluster import AUTHORIZATION_MODES, DEFAULT_DATA_DIR, POD_NETWORKS, Cluster
 from podium.cli.errors import CommandError
 
 HELP = {
@@ -31,6 +31,15 @@ HELP = {
     "cgroup_root": "cgroup below which `kubepods` is made (default: the root)",
     "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
     "check_contract": "hold traffic against the served OpenAPI documents and log what does not fit; slow",
+    "authorization_mode": "what says who may do what: Node,RBAC, or AlwaysAllow for no bounds at all",
+    "encryption_provider_config": "file with an EncryptionConfiguration: what is encrypted at rest, and how",
+    "encrypt_secrets": "encrypt Secrets at rest with a key that is made for the cluster",
+    "audit_policy_file": "file with an audit Policy: which requests are recorded",
+    "audit_log_path": "file that they are recorded in; - is the server's output",
+    "audit_log_maxsize": "megabytes after which the audit log is rotated; 0: never",
+    "audit_log_maxbackup": "how many rotated audit logs are kept; 0: all",
+    "audit_log_maxage": "days that rotated audit logs are kept; 0: any number",
+    "shutdown_delay_duration": "seconds that the API server still serves, unready, before it ends",
     "scheduler_config": "file with a KubeSchedulerConfiguration (default: one default profile)",
     "nodes": "how many nodes to bring up, N, or MIN:MAX to let the node autoscaler add some",
     "node_lease_duration": "seconds that a node's heartbeat is good for; it is renewed four times as often",
@@ -144,7 +153,32 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_NAMED: dict[str, Callable[[str], object]] = {"nodes": _count, "pod_network": _pod_network}
+def _modes(text: str) -> str:
+    if unknown := [mode for mode in text.split(",") if mode not in AUTHORIZATION_MODES]:
+        known = ", ".join(AUTHORIZATION_MODES)
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no authorization mode: must be of {known}")
+    return text
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return int(text)
+
+
+def _delay(text: str) -> float:
+    return 0.0 if text.removesuffix("s") in ("0", "0.0") else _seconds(text)
+
+
+_NAMED: dict[str, Callable[[str], object]] = {
+    "audit_log_maxage": _whole,
+    "audit_log_maxbackup": _whole,
+    "audit_log_maxsize": _whole,
+    "shutdown_delay_duration": _delay,
+    "authorization_mode": _modes,
+    "nodes": _count,
+    "pod_network": _pod_network,
+}
 _TYPES: dict[str, Callable[[str], object]] = {"int": _port, "bool": _switch, "float": _seconds}
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import NODES
 from podium.cli import clearing, daemons, draining, launch, nodes, preflight
+from podium.cli.administrator import administrator
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.cli.lock import alone
 from podium.cli.nodes import LocalNode
 from podium.cli.service import configure_logging
-from podium.client.https import HttpsClient
 from podium.netd import nodelinks
 
 STOP_TIMEOUT = 20.0
@@ -43,7 +43,8 @@ def _add(cluster: Cluster, options: argparse.Namespace) -> None:
     except BaseException:
         asyncio.run(clearing.clear(node))
         clearing.discard(node)
-        with suppress(ConnectionError):
+        # Why it could not be added matters more than a Node that is left.
+        with suppress(ConnectionError, StatusError):
             asyncio.run(_forget(cluster, node.name))
         raise
     _tell(options, {"name": node.name, "address": node.address}, f"Node {node.name} is Ready.")
@@ -64,13 +65,10 @@ def _remove(cluster: Cluster, options: argparse.Namespace) -> None:
 
 
 async def _empty(cluster: Cluster, node: LocalNode, options: argparse.Namespace) -> None:
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
-    try:
+    async with administrator(cluster) as client:
         if not await draining.cordon(client, node.name) or node.daemon.pid() is None:
             return
         left = await draining.drain(client, node.name, options.drain_timeout)
-    finally:
-        await client.close()
     if left and not options.force:
         raise CommandError(
             f"node {node.name} is not empty after {options.drain_timeout:g} s: {', '.join(left)}; it stays "
@@ -80,24 +78,20 @@ async def _empty(cluster: Cluster, node: LocalNode, options: argparse.Namespace)
 
 async def _names(cluster: Cluster) -> list[str]:
     """Those of all Nodes, machines that have joined from elsewhere included."""
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
     try:
-        return [entry["metadata"]["name"] for entry in (await client.list(NODES)).items]
+        async with administrator(cluster) as client:
+            return [entry["metadata"]["name"] for entry in (await client.list(NODES)).items]
     except ConnectionError as error:
         raise CommandError(f"the API server does not answer: {error}") from error
-    finally:
-        await client.close()
 
 
 async def _forget(cluster: Cluster, name: str) -> None:
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
-    try:
-        await client.delete(NODES, name)
-    except StatusError as error:
-        if error.code != 404:
-            raise
-    finally:
-        await client.close()
+    async with administrator(cluster) as client:
+        try:
+            await client.delete(NODES, name)
+        except StatusError as error:
+            if error.code != 404:
+                raise
 
 
 def _stop(cluster: Cluster, options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import uvloop
 
 from podium.api.server import ApiServer, ServerConfig
 from podium.api.store.sqlite import SqliteStore
-from podium.cli import clusterinfo, scaling
+from podium.cli import clusterinfo, operating, scaling
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.cli.main import cluster_of
@@ -35,7 +35,8 @@ async def serve(cluster: Cluster) -> None:
     notify = claim_notify_socket()
     folder = cluster.data / "server"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = SqliteStore(folder / "podium.db")
+    store = SqliteStore(folder / "podium.db", codec=operating.encryption(cluster))
+    audit = operating.audit(cluster)
     await store.start()
     config = ServerConfig(
         pki_dir=cluster.pki,
@@ -47,6 +48,10 @@ async def serve(cluster: Cluster) -> None:
         check_contract=cluster.check_contract,
         metrics_resolution=cluster.metrics_resolution,
         protect_storage=True,
+        taint_nodes=True,
+        shutdown_delay=cluster.shutdown_delay_duration,
+        audit=audit,
+        authorization=cluster.authorization_mode.split(","),
     )
     server = ApiServer(config, store)
     await server.start()
@@ -66,6 +71,8 @@ async def serve(cluster: Cluster) -> None:
         await asyncio.gather(controllers, return_exceptions=True)
         await server.close()
         await store.close()
+        if audit is not None:
+            await asyncio.to_thread(audit.sink.close)
 
 
 def _manager_config(cluster: Cluster, server: ApiServer) -> ManagerConfig:

@@ -12,6 +12,7 @@ from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import SECRETS
 from podium.cli import jointokens
+from podium.cli.administrator import administrator
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.client.https import HttpsClient
@@ -31,11 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _act(cluster: Cluster, options: argparse.Namespace) -> None:
-    client = HttpsClient.from_kubeconfig(cluster.admin_kubeconfig, field_manager="podium")
-    try:
+    async with administrator(cluster) as client:
         await ACTIONS[options.action](client, cluster, options)
-    finally:
-        await client.close()
 
 
 async def _create(client: HttpsClient, cluster: Cluster, options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from podium.api.admission import (
@@ -11,6 +11,7 @@ from podium.api.admission import (
     defaults,
     limits,
     namespaces,
+    nodes,
     priorities,
     quotas,
     storage,
@@ -43,6 +44,7 @@ def plugins() -> tuple[Plugin, ...]:
         namespaces.NamespaceLifecycle(),
         limits.LimitRanger(),
         accounts.ServiceAccount(),
+        nodes.TaintNodesByCondition(),
         priorities.Priority(),
         defaults.DefaultTolerationSeconds(),
         storage.StorageObjectInUseProtection(),
@@ -51,17 +53,21 @@ def plugins() -> tuple[Plugin, ...]:
         defaults.DefaultIngressClass(),
         defaults.RuntimeClass(),
         certificates.CertificateRequestor(),
+        nodes.PodTopologyLabels(),
         quotas.ResourceQuota(),
     )
 
 
-# Its finalizers are taken off by controllers of their own; where those do not run, nothing could be deleted.
-DISABLED = frozenset({"StorageObjectInUseProtection"})
+# What they add is taken off by controllers of their own; where those do not run, nothing could be deleted
+# and no node be used.
+PROTECTION, TAINT = "StorageObjectInUseProtection", "TaintNodesByCondition"
+DISABLED = frozenset({PROTECTION, TAINT})
 
 
 class Admission:
     """Runs every plugin over a request; the first refusal ends it. `disabled` are names of plugins to leave
-    out."""
+    out; `dynamic` is what asks webhooks and policies; `guards` see a request before the
+    others do."""
 
     def __init__(
         self,
@@ -71,11 +77,24 @@ class Admission:
         disabled: Collection[str] = DISABLED,
         tally: Used | None = None,
         now: Now = utc_now,
+        dynamic: Plugin | None = None,
+        guards: Sequence[Plugin] = (),
     ) -> None:
         self._cluster = Cluster(lookup, every, appears, tally, now)
-        self._plugins = tuple(plugin for plugin in plugins() if plugin.name not in disabled)
+        own = (plugin for plugin in plugins() if plugin.name not in disabled)
+        self._plugins: tuple[Plugin, ...] = (*guards, *own)
+        if dynamic is not None:
+            # Quotas are charged last, for what all others let pass.
+            self._plugins = (*self._plugins[:-1], dynamic, self._plugins[-1])
 
     async def mutate(self, request: AdmissionRequest) -> None:
+        """Once more, when somebody from outside changed the object: what is built in has to see that."""
+        await self._mutate(request)
+        if request.changed:
+            request.reinvoking = True
+            await self._mutate(request)
+
+    async def _mutate(self, request: AdmissionRequest) -> None:
         for plugin in self._plugins:
             await plugin.mutate(request, self._cluster)
 

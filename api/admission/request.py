@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -37,7 +37,8 @@ Appears = Callable[[Resource, str, str], Awaitable[Obj | None]]
 class AdmissionRequest:
     """One write on its way in. `operation` is CREATE, UPDATE, DELETE or CONNECT; `obj` is None for a DELETE
     and may be changed in place by `mutate`, `old` is None for a CREATE and is read-only. `user` is the user
-    who asks."""
+    who asks; `options` is what the request's CreateOptions and so on say, and to `warnings` goes what the
+    client shall be told."""
 
     operation: str
     resource: Resource
@@ -48,6 +49,13 @@ class AdmissionRequest:
     old: Obj | None
     user: User | None = None
     dry_run: bool = False
+    options: Obj = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    # Webhooks and policies that changed the object; `reinvocable` are those to ask again in the second round.
+    changed: bool = False
+    reinvoking: bool = False
+    invoked: set[str] = field(default_factory=set)
+    reinvocable: set[str] = field(default_factory=set)
 
     def refuse(self, why: str) -> StatusError:
         """The 403 to raise. An object that is still without a name is called by what its name will be made

@@ -14,7 +14,7 @@ from podium.api.aggregation.availability import PASSED, Verdict, judge, unreache
 from podium.api.aggregation.backend import Backend, Unreached
 from podium.api.aggregation.remote import action_of, remote_of, split
 from podium.api.ask import Ask, copied
-from podium.api.auth.authorizer import authorize
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.users import User
 from podium.api.core import Core
 from podium.api.discovery import Extra
@@ -59,12 +59,14 @@ class Aggregator:
     def __init__(
         self,
         core: Core,
+        authorizer: Authorizer,
         client: Callable[[], aiohttp.ClientSession],
         pair: Pair,
         local: Mapping[GroupVersion, Local],
         changed: Callable[[list[Extra]], None],
     ) -> None:
         self._core, self._client, self._pair = core, client, pair
+        self._authorizer = authorizer
         self._local = local
         self._changed = changed
         self._backends: dict[str, Backend] = {}
@@ -99,7 +101,7 @@ class Aggregator:
         """Answers a request that `serves` spoke of. Raises 403, 404, 405, 503."""
         group, version, parts = split(exchange.path)
         watch = bool(exchange.query and exchange.flag("watch"))
-        authorize(user, action_of(exchange.method, exchange.path, watch=watch))
+        self._authorizer.authorize(user, action_of(exchange.method, exchange.path, watch=watch))
         backend = self._by_version.get((group, version))
         if backend is not None:
             await passing.serve(self._core, self._client(), exchange, user, backend)
@@ -112,7 +114,7 @@ class Aggregator:
         backend = self._by_version.get((group, version))
         if backend is None:
             return None
-        authorize(user, action_of(method, path))
+        self._authorizer.authorize(user, action_of(method, path))
         return passing.route(self._core, backend, path, query, user)
 
     async def openapi(self, path: str, user: User) -> bytes | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
-from podium.api.auth.authorizer import Action
+from podium.api.auth.actions import Action
 from podium.api.auth.users import User
 from podium.api.pki import Pair
 from podium.api.types import Obj

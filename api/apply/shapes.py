@@ -62,6 +62,9 @@ class Shape:
 
 
 LEAF = Shape()
+# What has no schema: maps come apart all the way down, lists do not.
+UNTYPED = Shape()
+UNTYPED.item = UNTYPED
 
 
 class Shapes:
@@ -85,6 +88,8 @@ class Shapes:
         kind = field.type
         if field.list_type == "atomic" or (kind.atomic and field.list_type != "granular"):
             return LEAF
+        if kind.item is kind:
+            return UNTYPED
         if kind.fields:
             return self.of(kind)
         if kind.item is None:

@@ -1,122 +1,111 @@
-"""May this user do this? Two kinds of users may do everything: `system:masters`, and the cluster's own
-components by their certificates. Everybody authenticated may ask about themselves and read what is public;
-nothing else."""
+"""May this user do this? `system:masters` may do everything; for everybody else each of the modes is asked,
+and one yes is enough."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Protocol
 
-from podium.api.auth.users import AUTHENTICATED, BOOTSTRAPPERS, MASTERS, NODES, User
+from podium.api.auth.actions import Action, Verdict, forbidden
+from podium.api.auth.nodes import Nodes, node_of
+from podium.api.auth.rbac import Rbac
+from podium.api.auth.rules import Rule, compiled
+from podium.api.auth.users import ANONYMOUS, MASTERS, UNAUTHENTICATED, User
+from podium.api.kinds import Kinds
+from podium.api.store.base import Store
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError
-from podium.api.types.resources import (
-    CERTIFICATE_SIGNING_REQUESTS,
-    SELF_SUBJECT_ACCESS_REVIEWS,
-    SELF_SUBJECT_REVIEWS,
-    SELF_SUBJECT_RULES_REVIEWS,
-)
+from podium.api.types.errors import unauthorized
+from podium.api.types.resources import PERSISTENT_VOLUMES, PODS
 
-COMPONENTS = ("system:kube-", "system:apiserver")
-ABOUT_ONESELF = frozenset(
-    (resource.group, resource.plural)
-    for resource in (SELF_SUBJECT_ACCESS_REVIEWS, SELF_SUBJECT_REVIEWS, SELF_SUBJECT_RULES_REVIEWS)
-)
+NODE, RBAC, ALWAYS_ALLOW = "Node", "RBAC", "AlwaysAllow"
+MODES = (NODE, RBAC, ALWAYS_ALLOW)
+
 # The first parts of the paths that are open to everybody, with credentials or without.
 PUBLIC = frozenset({"healthz", "livez", "readyz", "version"})
-DISCOVERY = (
-    "/api",
-    "/apis",
-    "/openapi",
-    "/healthz",
-    "/livez",
-    "/readyz",
-    "/version",
-    "/.well-known",
-    "/openid",
-)
-
-# (verb, subresource) of signing requests that whoever has a bootstrap token may do: ask for a certificate and
-# wait for it; `nodeclient` stands for having it approved at once when it is a node's.
-BOOTSTRAP = frozenset({("create", ""), ("get", ""), ("list", ""), ("watch", ""), ("create", "nodeclient")})
 # Where the cluster's CA is read by those who have no reason to trust it yet.
 CLUSTER_INFO = ("", "configmaps", "", "kube-public", "cluster-info")
 
-
-class Action(NamedTuple):
-    """What somebody wants to do: on a resource, or on a `path` that is none (then `resource` is "")."""
-
-    verb: str
-    group: str = ""
-    resource: str = ""
-    subresource: str = ""
-    namespace: str = ""
-    name: str = ""
-    path: str = ""
+_EVERYTHING: list[Obj] = [
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+]
+_MASTER = Verdict(True)
 
 
-def allowed(user: User, action: Action) -> bool:
-    if MASTERS in user.groups or NODES in user.groups or user.name.startswith(COMPONENTS):
-        return True
-    if not action.resource:
-        return public(action) or (AUTHENTICATED in user.groups and _discovers(action))
-    if informs(action) or (BOOTSTRAPPERS in user.groups and _bootstraps(action)):
-        return True
-    about_oneself = (action.group, action.resource) in ABOUT_ONESELF and action.verb == "create"
-    return about_oneself and AUTHENTICATED in user.groups
+class Mode(Protocol):
+    def decide(self, user: User, action: Action) -> Verdict: ...
 
 
-def public(action: Action) -> bool:
+class Everything:
+    """Whoever shows who he is may do everything."""
+
+    def decide(self, user: User, action: Action) -> Verdict:
+        known = UNAUTHENTICATED not in user.groups
+        return Verdict(known or _public(action), "")
+
+
+class Authorizer:
+    """`modes` in the order in which they are asked. Raises ValueError for one that there is not."""
+
+    def __init__(self, modes: Collection[str], store: Store, kinds: Kinds) -> None:
+        if unknown := [mode for mode in modes if mode not in MODES]:
+            raise ValueError(f"{unknown[0]!r} is no authorization mode")
+        self.rbac = Rbac(store) if RBAC in modes else None
+        self._open = ALWAYS_ALLOW in modes
+        self._modes: list[Mode] = []
+        for mode in modes:
+            if mode == NODE:
+                volumes = kinds.of(PERSISTENT_VOLUMES).prefix
+                self._modes.append(Nodes(store, kinds.of(PODS).prefix, volumes))
+            elif mode == RBAC and self.rbac is not None:
+                self._modes.append(self.rbac)
+            elif mode == ALWAYS_ALLOW:
+                self._modes.append(Everything())
+        self._node = NODE in modes
+
+    def decide(self, user: User, action: Action) -> Verdict:
+        if MASTERS in user.groups:
+            return _MASTER
+        reasons = []
+        for mode in self._modes:
+            verdict = mode.decide(user, action)
+            if verdict.allowed:
+                return verdict
+            if verdict.reason:
+                reasons.append(verdict.reason)
+        return Verdict(False, "\n".join(reasons))
+
+    def allowed(self, user: User, action: Action) -> bool:
+        return self.decide(user, action).allowed
+
+    def authorize(self, user: User, action: Action) -> None:
+        """Raises 403 as upstream words it, 401 for who did not say who he is."""
+        if MASTERS in user.groups:
+            return
+        verdict = self.decide(user, action)
+        if not verdict.allowed:
+            raise unauthorized() if user is ANONYMOUS else forbidden(user, action, verdict.reason)
+
+    def rules_of(self, user: User, namespace: str) -> tuple[list[Obj], str]:
+        """The PolicyRules of what the user may do there, and why those may not be all."""
+        if self._open:
+            return _EVERYTHING, ""
+        rules: list[Obj] = []
+        if self.rbac is not None:
+            rules = self.rbac.policy_rules(user, namespace)
+        elif MASTERS in user.groups:
+            rules = _EVERYTHING
+        partial = self._node and node_of(user)
+        return rules, "node authorizer does not support user rule resolution" if partial else ""
+
+    def owned(self, user: User, namespace: str) -> list[Rule]:
+        """What the user can pass on to others there."""
+        if self.rbac is None:
+            return [compiled(rule) for rule in _EVERYTHING]
+        return self.rbac.rules_for(user, namespace)
+
+
+def _public(action: Action) -> bool:
+    if action.resource:
+        return action.verb == "get" and action[1:6] == CLUSTER_INFO
     return action.verb == "get" and action.path[1:].partition("/")[0] in PUBLIC
-
-
-def informs(action: Action) -> bool:
-    """The one object that is open to everybody, with credentials or without."""
-    return action.verb == "get" and action[1:6] == CLUSTER_INFO
-
-
-def _bootstraps(action: Action) -> bool:
-    signing = (CERTIFICATE_SIGNING_REQUESTS.group, CERTIFICATE_SIGNING_REQUESTS.plural)
-    return (action.group, action.resource) == signing and (action.verb, action.subresource) in BOOTSTRAP
-
-
-def _discovers(action: Action) -> bool:
-    return action.verb == "get" and action.path.startswith(DISCOVERY)
-
-
-def authorize(user: User, action: Action) -> None:
-    """Raises 403 as upstream words it."""
-    if not allowed(user, action):
-        raise _forbidden(user, action)
-
-
-def _forbidden(user: User, action: Action) -> StatusError:
-    if not action.resource:
-        text = f'forbidden: User "{user.name}" cannot {action.verb} path "{action.path}"'
-        return StatusError(403, "Forbidden", text, {})
-    resource = f"{action.resource}/{action.subresource}" if action.subresource else action.resource
-    where = f'in the namespace "{action.namespace}"' if action.namespace else "at the cluster scope"
-    qualified = f"{action.resource}.{action.group}" if action.group else action.resource
-    subject = f'{qualified} "{action.name}"' if action.name else qualified
-    text = (
-        f'{subject} is forbidden: User "{user.name}" cannot {action.verb} resource "{resource}" '
-        f'in API group "{action.group}" {where}'
-    )
-    details: Obj = {"kind": action.resource}
-    if action.name:
-        details["name"] = action.name
-    if action.group:
-        details["group"] = action.group
-    return StatusError(403, "Forbidden", text, details)
-
-
-def rules_of(user: User) -> tuple[list[Obj], list[Obj]]:
-    """authorization/v1 ResourceRules and NonResourceRules of what `allowed` grants."""
-    if allowed(user, Action("*", "*", "*")):
-        every = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-        return every, [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-    resources = [
-        {"verbs": ["create"], "apiGroups": [group], "resources": [plural]}
-        for group, plural in sorted(ABOUT_ONESELF)
-    ]
-    paths = [path for prefix in DISCOVERY for path in (prefix, f"{prefix}/*")]
-    return resources, [{"verbs": ["get"], "nonResourceURLs": paths}]

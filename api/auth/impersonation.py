@@ -5,10 +5,11 @@ meant to be tried as somebody else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote
 
-from podium.api.auth.authorizer import Action, authorize
+from podium.api.auth.actions import Action
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.tokens import PREFIX
 from podium.api.auth.users import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User
 from podium.api.exchange import Header
@@ -17,10 +18,11 @@ from podium.api.types.errors import bad_request
 START = b"impersonate-"
 USER, GROUP, UID = b"impersonate-user", b"impersonate-group", b"impersonate-uid"
 EXTRA = b"impersonate-extra-"
+AUTHENTICATION = "authentication.k8s.io"
 ACCOUNT_GROUPS = "system:serviceaccounts"
 
 
-def impersonated(user: User, headers: Iterable[Header]) -> User:
+def impersonated(authorizer: Authorizer, user: User, headers: Iterable[Header]) -> User:
     """The user that the request is to be done as: `user`, unless it says somebody else. Raises 400, 403."""
     given = [(name, value.decode("latin-1")) for name, value in headers if name.startswith(START)]
     if not given:
@@ -35,22 +37,27 @@ def impersonated(user: User, headers: Iterable[Header]) -> User:
         if header.startswith(EXTRA):
             key = unquote(header[len(EXTRA) :].decode("latin-1"))
             extra[key] = (*extra.get(key, ()), value)
-    _may(user, name, groups, uid, extra)
+    for action in _actions(name, groups, uid, extra):
+        authorizer.authorize(user, action)
     return User(name, _groups(name, groups), uid, extra)
 
 
-def _may(user: User, name: str, groups: Sequence[str], uid: str, extra: Iterable[str]) -> None:
+def _actions(
+    name: str, groups: Sequence[str], uid: str, extra: Mapping[str, Sequence[str]]
+) -> Iterator[Action]:
+    """What whoever wants to be that user must be allowed to do."""
     if name.startswith(PREFIX) and name.count(":") == 3:
         _, _, namespace, account = name.split(":")
-        authorize(user, Action("impersonate", "", "serviceaccounts", "", namespace, account))
+        yield Action("impersonate", "", "serviceaccounts", "", namespace, account)
     else:
-        authorize(user, Action("impersonate", "", "users", name=name))
+        yield Action("impersonate", "", "users", name=name)
     for group in groups:
-        authorize(user, Action("impersonate", "", "groups", name=group))
+        yield Action("impersonate", "", "groups", name=group)
+    for key, values in extra.items():
+        for value in values:
+            yield Action("impersonate", AUTHENTICATION, "userextras", key, name=value)
     if uid:
-        authorize(user, Action("impersonate", "authentication.k8s.io", "uids", name=uid))
-    for key in extra:
-        authorize(user, Action("impersonate", "authentication.k8s.io", "userextras", key))
+        yield Action("impersonate", AUTHENTICATION, "uids", name=uid)
 
 
 def _groups(name: str, groups: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from podium.api.ask import Ask, Made, Outcome
-from podium.api.auth.authorizer import Action, allowed, rules_of
+from podium.api.auth.actions import Action
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import User
 from podium.api.types import Obj
@@ -29,14 +30,14 @@ from podium.api.types.resources import (
 Review = Callable[[Ask, Obj], Outcome]
 
 
-def reviews(tokens: Tokens) -> Mapping[Resource, Review]:
+def reviews(tokens: Tokens, authorizer: Authorizer) -> Mapping[Resource, Review]:
     """Each takes a decoded object and gives it back with its status. They raise 400 and 422."""
     return {
         SELF_SUBJECT_REVIEWS: _self_subject,
-        SELF_SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(ask, obj, ask.user),
-        SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(ask, obj, _subject(ask, obj)),
-        LOCAL_SUBJECT_ACCESS_REVIEWS: _local_access,
-        SELF_SUBJECT_RULES_REVIEWS: _rules,
+        SELF_SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(authorizer, ask, obj, ask.user),
+        SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _access(authorizer, ask, obj, _subject(ask, obj)),
+        LOCAL_SUBJECT_ACCESS_REVIEWS: lambda ask, obj: _local_access(authorizer, ask, obj),
+        SELF_SUBJECT_RULES_REVIEWS: lambda ask, obj: _rules(authorizer, ask, obj),
         TOKEN_REVIEWS: lambda ask, obj: _token(tokens, ask, obj),
     }
 
@@ -60,23 +61,24 @@ def _self_subject(ask: Ask, obj: Obj) -> Outcome:
     return _answered(ask, obj, {"userInfo": ask.user.info()})
 
 
-def _local_access(ask: Ask, obj: Obj) -> Outcome:
+def _local_access(authorizer: Authorizer, ask: Ask, obj: Obj) -> Outcome:
     attributes = (obj.get("spec") or {}).get("resourceAttributes") or {}
     if attributes.get("namespace", "") != ask.namespace:
         raise _fault(
             ask, "spec.resourceAttributes.namespace", f"must match metadata.namespace: {ask.namespace}"
         )
-    return _access(ask, obj, _subject(ask, obj))
+    return _access(authorizer, ask, obj, _subject(ask, obj))
 
 
 def _subject(ask: Ask, obj: Obj) -> User:
     spec = obj.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
         raise _fault(ask, "spec.user", "at least one of user or group must be specified")
-    return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "")
+    extra = {key: tuple(values) for key, values in (spec.get("extra") or {}).items()}
+    return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", extra)
 
 
-def _access(ask: Ask, obj: Obj, user: User) -> Outcome:
+def _access(authorizer: Authorizer, ask: Ask, obj: Obj, user: User) -> Outcome:
     spec = obj.get("spec") or {}
     of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (of_resource is None) == (of_path is None):
@@ -88,12 +90,10 @@ def _access(ask: Ask, obj: Obj, user: User) -> Outcome:
     else:
         fields = ("verb", "group", "resource", "subresource", "namespace", "name")
         action = Action(*(_text(of_resource, field) for field in fields))
-    granted = allowed(user, action)
-    status: Obj = {"allowed": granted}
-    if granted:
-        status["reason"] = (
-            "granted to the cluster's administrators and components, and to everybody about themselves"
-        )
+    verdict = authorizer.decide(user, action)
+    status: Obj = {"allowed": verdict.allowed}
+    if verdict.reason:
+        status["reason"] = verdict.reason
     return _answered(ask, obj, status)
 
 
@@ -101,11 +101,17 @@ def _text(attributes: Mapping[str, Any], field: str) -> str:
     return str(attributes.get(field) or "")
 
 
-def _rules(ask: Ask, obj: Obj) -> Outcome:
+def _rules(authorizer: Authorizer, ask: Ask, obj: Obj) -> Outcome:
     if not (obj.get("spec") or {}).get("namespace"):
         raise bad_request("no namespace on request")
-    resources, paths = rules_of(ask.user)
-    status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+    rules, why_partial = authorizer.rules_of(ask.user, obj["spec"]["namespace"])
+    status: Obj = {
+        "resourceRules": [rule for rule in rules if "nonResourceURLs" not in rule],
+        "nonResourceRules": [rule for rule in rules if "nonResourceURLs" in rule],
+        "incomplete": bool(why_partial),
+    }
+    if why_partial:
+        status["evaluationError"] = why_partial
     return _answered(ask, obj, status)
 
 

@@ -10,12 +10,16 @@ from podium.api.strategy import Strategy
 from podium.api.types import Obj, resources
 from podium.api.types.errors import Cause
 from podium.api.types.resources import Resource
-from podium.api.validation import causes, values
+from podium.api.validation import causes, expressions, values
 
 FAILURE_POLICIES = ("Fail", "Ignore")
 MATCH_POLICIES = ("Equivalent", "Exact")
 SIDE_EFFECTS = ("None", "NoneOnDryRun")
 SCOPES = ("*", "Cluster", "Namespaced")
+POLICY_NAMES = ("object", "oldObject", "request", "params", "namespaceObject")
+_TEXT = ("string", "null", "null_type")
+# Of each type of mutation, where its expression stands and what that is to be.
+MUTATIONS = {"ApplyConfiguration": ("applyConfiguration", ("map",)), "JSONPatch": ("jsonPatch", ("list",))}
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 
 
@@ -87,7 +91,8 @@ def _hook(hook: Obj, path: str) -> list[Cause]:
         found.append(causes.required(f"{path}.clientConfig", detail))
     for index, rule in enumerate(hook.get("rules") or ()):
         found += _rule(rule, f"{path}.rules[{index}]")
-    return found
+    names = ("object", "oldObject", "request")
+    return found + expressions.conditions(hook.get("matchConditions"), f"{path}.matchConditions", names)
 
 
 def _rule(rule: Obj, path: str) -> list[Cause]:
@@ -120,6 +125,35 @@ class Policies(Strategy):
         rules = (spec.get("matchConstraints") or {}).get("resourceRules")
         if not rules:
             found.append(causes.required("spec.matchConstraints.resourceRules"))
+        found += expressions.conditions(spec.get("matchConditions"), "spec.matchConditions", POLICY_NAMES)
+        return found + self._expressions(spec)
+
+    def _expressions(self, spec: Obj) -> list[Cause]:
+        found: list[Cause] = []
+        known: tuple[str, ...] = ()
+        for index, variable in enumerate(spec.get("variables") or ()):
+            path = f"spec.variables[{index}].expression"
+            found += expressions.fault(variable.get("expression") or "", path, POLICY_NAMES, (), known)
+            known = (*known, variable.get("name") or "")
+        return found + self._judge(spec, known)
+
+    def _judge(self, spec: Obj, variables: tuple[str, ...]) -> list[Cause]:
+        found: list[Cause] = []
+        if not spec.get("validations") and not spec.get("auditAnnotations"):
+            detail = "validations or auditAnnotations must contain at least one item"
+            found += [causes.required(f"spec.{key}", detail) for key in ("validations", "auditAnnotations")]
+        parts: list[tuple[str, str, tuple[str, ...]]] = [
+            (f"spec.validations[{index}].{key}", entry.get(key) or "", returns)
+            for index, entry in enumerate(spec.get("validations") or ())
+            for key, returns in (("expression", ("bool",)), ("messageExpression", ("string",)))
+            if key in entry or key == "expression"
+        ]
+        parts += [
+            (f"spec.auditAnnotations[{index}].valueExpression", entry.get("valueExpression") or "", _TEXT)
+            for index, entry in enumerate(spec.get("auditAnnotations") or ())
+        ]
+        for path, expression, returns in parts:
+            found += expressions.fault(expression, path, POLICY_NAMES, returns, variables)
         return found
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
@@ -132,6 +166,22 @@ class Policies(Strategy):
 class MutatingPolicies(Policies):
     columns = cells.table("Name", "Mutations:integer", "ParamKind", "Age")
     counted = "mutations"
+
+    def _judge(self, spec: Obj, variables: tuple[str, ...]) -> list[Cause]:
+        found: list[Cause] = []
+        if not spec.get("mutations"):
+            found.append(causes.required("spec.mutations", "mutations must contain at least one item"))
+        for index, mutation in enumerate(spec.get("mutations") or ()):
+            path = f"spec.mutations[{index}]"
+            known = mutation.get("patchType")
+            if known not in MUTATIONS:
+                found.append(causes.not_supported(f"{path}.patchType", known or "", MUTATIONS))
+                continue
+            key, returns = MUTATIONS[known]
+            expression = (mutation.get(key) or {}).get("expression") or ""
+            where = f"{path}.{key}.expression"
+            found += expressions.fault(expression, where, POLICY_NAMES, returns, variables, structs=True)
+        return found
 
 
 class PolicyBindings(Strategy):

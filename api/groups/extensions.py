@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from podium.api.extensions.jsonpath import JsonPath
+from podium.api.extensions.structural import check_schema
 from podium.api.groups import cells
 from podium.api.strategy import CREATED_AT, NAME, Strategy
 from podium.api.types import Obj, resources
@@ -13,6 +15,10 @@ from podium.api.types.resources import Resource
 from podium.api.validation import causes, metadata, names, values
 
 SCOPES = ("Cluster", "Namespaced")
+COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+SELECTABLE = ("string", "boolean", "integer")
+LONGEST_WARNING = 256
 HIGHEST_GROUP, HIGHEST_VERSION = 20000, 1000
 
 
@@ -28,17 +34,25 @@ class CustomResourceDefinitions(Strategy):
             wanted["singular"] = wanted.get("singular") or kind.lower()
             wanted["listKind"] = wanted.get("listKind") or f"{kind}List"
         spec.setdefault("conversion", {"strategy": "None"})
+        for version in spec.get("versions") or ():
+            for key in ("served", "storage"):
+                version.setdefault(key, False)
         service = (((spec["conversion"].get("webhook") or {}).get("clientConfig")) or {}).get("service")
         if service is not None:
             service.setdefault("port", 443)
 
     def prepare_create(self, obj: Obj) -> None:
         super().prepare_create(obj)
-        stored = [
-            version.get("name", "") for version in obj["spec"].get("versions") or () if version.get("storage")
-        ]
         accepted = {"plural": "", "kind": ""}
-        obj["status"] = {"conditions": [], "acceptedNames": accepted, "storedVersions": stored[:1]}
+        obj["status"] = {"conditions": [], "acceptedNames": accepted, "storedVersions": _stored(obj)}
+
+    def prepare_update(self, new: Obj, old: Obj) -> None:
+        super().prepare_update(new, old)
+        status = new.get("status") or {}
+        before = status.get("storedVersions") or []
+        now = list(dict.fromkeys([*before, *_stored(new)]))
+        if now != before:
+            new["status"] = {**status, "storedVersions": now}
 
     def check(self, obj: Obj) -> list[Cause]:
         spec = obj["spec"]
@@ -52,7 +66,13 @@ class CustomResourceDefinitions(Strategy):
         found += _group(group)
         found += values.one_of(spec.get("scope"), "spec.scope", SCOPES)
         found += _names(wanted)
-        return found + _versions(spec.get("versions") or ())
+        if spec.get("preserveUnknownFields"):
+            detail = (
+                "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
+                "spec.versions[*].schema instead"
+            )
+            found.append(causes.invalid("spec.preserveUnknownFields", True, detail))
+        return found + _versions(spec.get("versions") or ()) + _conversion(spec.get("conversion") or {})
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         found = self.check(new)
@@ -64,7 +84,35 @@ class CustomResourceDefinitions(Strategy):
             found += metadata.immutable(now, before, "spec.names.kind")
         found += metadata.immutable(new["spec"].get("group"), old["spec"].get("group"), "spec.group")
         now, before = ((obj["spec"].get("names") or {}).get("plural") for obj in (new, old))
-        return found + metadata.immutable(now, before, "spec.names.plural")
+        return found + metadata.immutable(now, before, "spec.names.plural") + _stored_versions(new)
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        return _stored_versions(new)
+
+
+def _stored(obj: Obj) -> list[str]:
+    versions = obj["spec"].get("versions") or ()
+    return [version.get("name", "") for version in versions if version.get("storage")][:1]
+
+
+def _stored_versions(obj: Obj) -> list[Cause]:
+    path, stored = "status.storedVersions", (obj.get("status") or {}).get("storedVersions") or []
+    if not stored:
+        return [causes.invalid(path, stored, "must have at least one stored version")]
+    found: list[Cause] = []
+    for name in _stored(obj):
+        if name not in stored:
+            found.append(causes.invalid(path, stored, f"must have the storage version {name}"))
+    known = {version.get("name") for version in obj["spec"].get("versions") or ()}
+    for index, name in enumerate(stored):
+        if name not in known:
+            detail = (
+                f"missing from spec.versions; {name} was previously a storage version, and must remain in "
+                f"spec.versions until a storage migration ensures no data remains persisted in {name} and "
+                f"removes {name} from status.storedVersions"
+            )
+            found.append(causes.invalid(f"{path}[{index}]", name, detail))
+    return found
 
 
 def _group(group: str) -> list[Cause]:
@@ -83,7 +131,15 @@ def _names(wanted: Obj) -> list[Cause]:
         if not text:
             found.append(causes.required(f"spec.names.{key}"))
         else:
-            found += values.named(text.lower(), f"spec.names.{key}", names.dns_1035_label)
+            wrong = names.dns_1035_label(text.lower() if key in ("kind", "listKind") else text)
+            if wrong:
+                mixed = (
+                    "may have mixed case, but should otherwise match: " if key in ("kind", "listKind") else ""
+                )
+                found.append(causes.invalid(f"spec.names.{key}", text, mixed + ",".join(wrong)))
+    for key in ("shortNames", "categories"):
+        for index, text in enumerate(wanted.get(key) or ()):
+            found += values.named(text, f"spec.names.{key}[{index}]", names.dns_1035_label)
     if wanted.get("kind") and wanted.get("kind") == wanted.get("listKind"):
         detail = "kind and listKind may not be the same"
         found.append(causes.invalid("spec.names.listKind", wanted["listKind"], detail))
@@ -102,11 +158,124 @@ def _versions(versions: Any) -> list[Cause]:
         path, name = f"spec.versions[{index}]", version.get("name", "")
         found += values.named(name, f"{path}.name", names.dns_1035_label)
         if name in seen:
-            found.append(causes.duplicate(f"{path}.name", name))
+            found.append(causes.invalid("spec.versions", versions, "must contain unique version names"))
         seen.add(name)
-        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
-            detail = "schemas are required"
-            found.append(causes.required(f"{path}.schema.openAPIV3Schema", detail))
+        found += _version(version, path)
+    return found
+
+
+def _version(version: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if schema is None:
+        found.append(causes.required(f"{path}.schema.openAPIV3Schema"))
+    else:
+        found += check_schema(schema, f"{path}.schema.openAPIV3Schema")
+    warning = version.get("deprecationWarning")
+    if warning is not None:
+        for wrong in _warning(warning, bool(version.get("deprecated"))):
+            found.append(causes.invalid(f"{path}.deprecationWarning", warning, wrong))
+    found += _subresources(version.get("subresources") or {}, f"{path}.subresources")
+    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
+        found += _column(column, f"{path}.additionalPrinterColumns[{index}]")
+    return found + _selectable(
+        version.get("selectableFields") or (), schema or {}, f"{path}.selectableFields"
+    )
+
+
+def _warning(text: str, deprecated: bool) -> list[str]:
+    found = [] if deprecated else ["can only be set for deprecated versions"]
+    if len(text) > LONGEST_WARNING:
+        found.append(f"must be <= {LONGEST_WARNING} characters long")
+    if not text:
+        found.append("must not be an empty string")
+    index = next((index for index, each in enumerate(text) if not each.isprintable()), None)
+    if index is not None:
+        why = "must only contain printable UTF-8 characters; non-printable character found at index"
+        found.append(f"{why} {index}")
+    return found
+
+
+def _subresources(parts: Obj, path: str) -> list[Cause]:
+    scale = parts.get("scale")
+    if scale is None:
+        return []
+    found: list[Cause] = []
+    for key, roots in (
+        ("specReplicasPath", (".spec.",)),
+        ("statusReplicasPath", (".status.",)),
+        ("labelSelectorPath", (".spec.", ".status.")),
+    ):
+        at, text = f"{path}.scale.{key}", scale.get(key) or ""
+        if not text:
+            if key != "labelSelectorPath":
+                found.append(causes.required(at))
+        elif not text.startswith(roots) or "[" in text:
+            where = " or ".join(root.rstrip(".") for root in roots)
+            both = "either " if len(roots) > 1 else ""
+            found.append(causes.invalid(at, text, f"should be a json path under {both}{where}"))
+    return found
+
+
+def _column(column: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = [] if column.get("name") else [causes.required(f"{path}.name")]
+    kind, form, text = column.get("type"), column.get("format"), column.get("jsonPath")
+    if not kind:
+        found.append(causes.required(f"{path}.type", f"must be one of {','.join(COLUMN_TYPES)}"))
+    elif kind not in COLUMN_TYPES:
+        found.append(causes.invalid(f"{path}.type", kind, f"must be one of {','.join(COLUMN_TYPES)}"))
+    if form and form not in COLUMN_FORMATS:
+        found.append(causes.invalid(f"{path}.format", form, f"must be one of {','.join(COLUMN_FORMATS)}"))
+    if not text:
+        found.append(causes.required(f"{path}.JSONPath"))
+    else:
+        found += _json_path(text, f"{path}.JSONPath")
+    return found
+
+
+def _json_path(text: str, path: str) -> list[Cause]:
+    try:
+        JsonPath(text)
+    except ValueError as error:
+        return [causes.invalid(path, text, f"is an invalid path: {error}")]
+    return [] if text.startswith((".", "[", "$")) else [causes.invalid(path, text, "must start with a dot")]
+
+
+def _selectable(fields: Any, schema: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    seen: set[str] = set()
+    for index, entry in enumerate(fields):
+        at, text = f"{path}[{index}].jsonPath", entry.get("jsonPath") or ""
+        if not text:
+            found.append(causes.required(at))
+            continue
+        child: Any = schema
+        for step in text.removeprefix(".").split("."):
+            child = (child.get("properties") or {}).get(step) if isinstance(child, dict) else None
+        if text.startswith(".metadata"):
+            found.append(causes.invalid(at, text, "must not point to fields in metadata"))
+        elif child is None or not text.startswith("."):
+            detail = "is an invalid path: does not refer to a valid field"
+            found.append(causes.invalid(at, text, detail))
+        elif child.get("type") not in SELECTABLE:
+            detail = (
+                "must point to a field of type string, boolean or integer. Enum string fields and strings "
+                "with formats are allowed."
+            )
+            found.append(causes.invalid(at, text, detail))
+        if text in seen:
+            found.append(causes.duplicate(at, text))
+        seen.add(text)
+    return found
+
+
+def _conversion(conversion: Obj) -> list[Cause]:
+    """Conversion by webhook is not there, and is refused: objects would be shown unconverted."""
+    path = "spec.conversion"
+    found = values.one_of(conversion.get("strategy"), f"{path}.strategy", ("None",))
+    if not found and conversion.get("webhook") is not None:
+        detail = "should not be set when strategy is not set to Webhook"
+        found.append(causes.forbidden(f"{path}.webhook", detail))
     return found
 
 

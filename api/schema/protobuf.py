@@ -105,7 +105,8 @@ class ProtobufReader:
             found = self._messages[name] = {}
             properties = (self._definitions.get(name) or {}).get("properties") or {}
             package = name.rpartition(".")[0]
-            for entry in _numbers()[name]:
+            # A message without fields is not among them.
+            for entry in _numbers().get(name, ()):
                 key, _, number = entry.partition("=")
                 if key.startswith("+"):
                     inner = f"{package}.{key[1:]}"
@@ -142,11 +143,29 @@ class ProtobufReader:
 
         return entry
 
+    def _union(self, union: Union, data: bytes, depth: int) -> Any:
+        """Of a schema and something else, the one that is there."""
+        schema, others = None, []
+        for number, value in fields(data):
+            if number == union.schema:
+                schema = self._message(SCHEMA, _bytes(value), depth + 1)
+            elif number == union.other:
+                others.append(
+                    union.read(value) if union.read else self._message(SCHEMA, _bytes(value), depth + 1)
+                )
+        if schema is not None:
+            return schema
+        if union.read is bool:
+            return bool(others and others[-1])
+        return others
+
     def _reader(self, prop: Obj) -> Read:
         if "$ref" in prop:
             name = prop["$ref"][_REFERENCE:]
             if special := SPECIAL.get(name):
                 return special
+            if union := UNIONS.get(name):
+                return lambda value, depth: self._union(union, _bytes(value), depth)
             return lambda value, depth: self._message(name, _bytes(value), depth)
         match _kind(prop):
             case "string" if prop.get("format") == "byte":
@@ -283,6 +302,25 @@ SPECIAL: dict[str, Read] = {
     f"{_META}apis.meta.v1.FieldsV1": _raw,
     f"{_META}runtime.RawExtension": _raw,
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON": _raw,
+}
+
+
+_CUSTOM = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+SCHEMA = f"{_CUSTOM}JSONSchemaProps"
+
+
+class Union(NamedTuple):
+    """The numbers of the two fields; `read` makes a value of the other, None where that is a schema too."""
+
+    schema: int
+    other: int
+    read: Callable[[Any], Any] | None = None
+
+
+UNIONS: dict[str, Union] = {
+    f"{_CUSTOM}JSONSchemaPropsOrArray": Union(1, 2),
+    f"{_CUSTOM}JSONSchemaPropsOrBool": Union(2, 1, bool),
+    f"{_CUSTOM}JSONSchemaPropsOrStringArray": Union(1, 2, _text),
 }
 
 

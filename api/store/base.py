@@ -124,6 +124,11 @@ class Store(Protocol):
         """History is complete after this revision."""
         ...
 
+    @property
+    def fault(self) -> str:
+        """Why writes do not succeed at present, "" as far as is known."""
+        ...
+
     def get(self, key: str) -> Entry | None:
         """The durable current state, from memory."""
         ...

@@ -44,6 +44,8 @@ class Entry:
     as long as the entry, so it must be small."""
 
     __slots__ = ("_cache", "_obj", "_used", "key", "memo", "revision", "value")
+    # Whether a write that changes nothing must be done all the same.
+    stale = False
 
     def __init__(
         self, key: str, value: bytes, revision: int, cache: DecodedCache, obj: Obj | None = None

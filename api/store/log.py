@@ -112,6 +112,7 @@ class LogStore(Store):
         self._inflight: deque[Write] = deque()
         self._unsent: list[Write] = []
         self._closing = False
+        self._fault = ""
         self._compactor: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -143,6 +144,10 @@ class LogStore(Store):
         if self._journal.keeps_history:
             return self._compacted
         return max(self._compacted, self._history.floor)
+
+    @property
+    def fault(self) -> str:
+        return "the store is closed" if self._closing else self._fault
 
     def get(self, key: str) -> Entry | None:
         return self._state.get(key)
@@ -283,6 +288,7 @@ class LogStore(Store):
             else:
                 self._state.put(write.entry)
             events.append(Event(write.type, write.entry, write.prev))
+        self._fault = ""
         self._revision = events[-1].revision
         self._history.extend(events)
         self._hub.publish(events)
@@ -298,6 +304,7 @@ class LogStore(Store):
         if batch.epoch != self._epoch:
             return
         self._epoch += 1
+        self._fault = f"could not write to the store: {error}"
         lost = list(self._inflight)
         log.error("could not write to the store, %d writes failed: %s", len(lost), error)
         self._inflight.clear()

@@ -16,7 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from podium.api.store.base import Compacted
-from podium.api.store.entry import DECODED_BYTES, DecodedCache, Entry, Event
+from podium.api.store.codec import Codec, Plain, opened
+from podium.api.store.entry import DECODED_BYTES, DecodedCache, Event
 from podium.api.store.history import History
 from podium.api.store.log import KEEP_SECONDS, Batch, Journal, Listener, Loaded, LogStore
 from podium.api.store.schema import COMPACTED, connect, migrate
@@ -47,8 +48,11 @@ class SqliteJournal(Journal):
 
     keeps_history = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, codec: Codec | None = None) -> None:
         self._path = path
+        self._codec = codec or Plain()
+        # What was written in the clear shall not stay in pages that are free.
+        self._wipe = codec is not None
         self._lock = -1
         self._writer: Writer | None = None
         self._connections: list[sqlite3.Connection] = []
@@ -65,6 +69,7 @@ class SqliteJournal(Journal):
             raise
         self._writer = Writer(
             self._connections[0],
+            seal=self._codec.seal,
             committed=self._tell_committed,
             failed=self._tell_failed,
             checkpoint=self._checkpoint_aside,
@@ -129,11 +134,13 @@ class SqliteJournal(Journal):
         connection = connect(self._path)
         self._connections.append(connection)
         migrate(connection)
+        if self._wipe:
+            connection.execute("PRAGMA secure_delete=ON").fetchall()
         self._connections.append(connect(self._path, cache_kib=512))
         compacted = _compacted(connection)
         (newest,) = connection.execute("SELECT max(revision) FROM log").fetchone()
         rows = connection.execute(CURRENT)
-        entries = [Entry(key, value, revision, self._cache) for revision, key, value in rows]
+        entries = [opened(self._codec, key, value, revision, self._cache) for revision, key, value in rows]
         # The newest row may be a deletion that was compacted away.
         return Loaded(max(newest or 0, compacted), compacted, entries)
 
@@ -157,9 +164,10 @@ class SqliteJournal(Journal):
     def _event(
         self, revision: int, key: str, value: bytes, deleted: int, previous: int, before: bytes | None
     ) -> Event:
-        prev = Entry(key, before, previous, self._cache) if before is not None else None
+        codec, cache = self._codec, self._cache
+        prev = opened(codec, key, before, previous, cache) if before is not None else None
         type = "DELETED" if deleted else "MODIFIED" if previous else "ADDED"
-        return Event(type, Entry(key, value, revision, self._cache), prev)
+        return Event(type, opened(codec, key, value, revision, cache), prev)
 
     def _checkpoint_aside(self) -> None:
         self._aside.submit(self._checkpoint)
@@ -179,7 +187,7 @@ class SqliteJournal(Journal):
 
 class SqliteStore(LogStore):
     """See `log.LogStore`. The file, and `FILE-wal`, `FILE-shm` and `FILE.lock` beside it, are made when
-    missing."""
+    missing. What lies in them went through `codec`."""
 
     def __init__(
         self,
@@ -189,8 +197,9 @@ class SqliteStore(LogStore):
         decoded_bytes: int = DECODED_BYTES,
         backlog: int = BACKLOG,
         keep: float = KEEP_SECONDS,
+        codec: Codec | None = None,
     ) -> None:
-        journal = SqliteJournal(path)
+        journal = SqliteJournal(path, codec)
         super().__init__(journal, history=history, decoded_bytes=decoded_bytes, backlog=backlog, keep=keep)
 
 

@@ -55,12 +55,14 @@ class Writer(threading.Thread):
         self,
         connection: sqlite3.Connection,
         *,
+        seal: Callable[[str, bytes], bytes],
         committed: Callable[[list[Batch]], None],
         failed: Callable[[Batch, Exception], None],
         checkpoint: Callable[[], None],
     ) -> None:
         super().__init__(name="store-writer", daemon=True)
         self._db = connection
+        self._seal = seal
         self._committed = committed
         self._failed = failed
         self._checkpoint = checkpoint
@@ -138,7 +140,8 @@ class Writer(threading.Thread):
         for write in writes:
             entry, prev = write.entry, write.prev
             deleted = write.type == "DELETED"
-            parameters += (entry.revision, prev.revision if prev else 0, deleted, entry.key, entry.value)
+            value = self._seal(entry.key, entry.value)
+            parameters += (entry.revision, prev.revision if prev else 0, deleted, entry.key, value)
         places = ",".join(["(?,?,?,?,?)"] * len(writes))
         self._db.execute(f"INSERT INTO log(revision,previous,deleted,key,value) VALUES {places}", parameters)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -28,9 +29,11 @@ SCALE_VERSION = "autoscaling/v1"
 _KUBECTL = "kubectl"
 
 
-async def apply(core: Core, ask: Ask, rule: Rule, config: Obj, *, force: bool) -> Result:
+async def apply(
+    core: Core, ask: Ask, rule: Rule, config: Obj, duplicates: Sequence[str] = (), *, force: bool
+) -> Result:
     """Raises 400, 403, 404, 409 (a conflict's causes name the fields and their owners), 422."""
-    config = _taken(ask, config)
+    config = _taken(ask, config, duplicates)
     for _ in range(2):
         if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is not None:
             outcome = await change(core, ask, rule, _applier(core, ask, config, force), applies=True)
@@ -63,7 +66,7 @@ async def apply_scale(core: Core, ask: Ask, scale: Obj, *, force: bool) -> Outco
     return Made(strategy.scale_of(result.outcome.obj))
 
 
-def _taken(ask: Ask, config: Any) -> Obj:
+def _taken(ask: Ask, config: Any, duplicates: Sequence[str]) -> Obj:
     """The configuration, without what the request cannot set."""
     if not isinstance(config, dict):
         raise bad_request("the patch is no object")
@@ -75,7 +78,7 @@ def _taken(ask: Ask, config: Any) -> Obj:
         )
     if (config.get("metadata") or {}).get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
-    body.take(ask, config)
+    body.take(ask, config, duplicates)
     meta = metadata_of(config)
     meta.setdefault("name", ask.name)
     check_name(ask, config)
@@ -85,7 +88,10 @@ def _taken(ask: Ask, config: Any) -> Obj:
 def _applier(core: Core, ask: Ask, config: Obj, force: bool) -> Any:
     shape, write = SHAPES.of(ask.kind.schema.type), write_of(ask, owning.APPLY, core.clock())
 
-    def make(old: Obj) -> Obj:
+    conversion = ask.kind.conversion
+
+    def make(stored: Obj) -> Obj:
+        old = conversion.from_storage(stored) if conversion else stored
         live = bare(old)
         try:
             present = old["metadata"].get("managedFields")
@@ -97,7 +103,7 @@ def _applier(core: Core, ask: Ask, config: Obj, force: bool) -> Any:
         _keep_last_applied(ask, new, live, config)
         if owners:
             new["metadata"]["managedFields"] = owning.encode(owners)
-        return new
+        return conversion.to_storage(new) if conversion else new
 
     return make
 
@@ -173,4 +179,7 @@ async def _create(core: Core, ask: Ask, config: Obj) -> Any:
         _, owners = owning.apply(shape, empty, config, {}, write, force=True)
     except Undetermined as error:
         raise _untyped(ask, error) from None
-    return await insert(core, ask, copied(config), owning.encode(owners))
+    new = copied(config)
+    if ask.kind.conversion:
+        new = ask.kind.conversion.to_storage(new)
+    return await insert(core, ask, new, owning.encode(owners))

@@ -61,6 +61,8 @@ def _bound(old: Obj, binding: Obj, node: str, now: str) -> Obj:
         pod["metadata"]["uid"] = uid
     if annotations := given.get("annotations"):
         pod["metadata"]["annotations"] = {**(pod["metadata"].get("annotations") or {}), **annotations}
+    if labels := given.get("labels"):
+        pod["metadata"]["labels"] = {**(pod["metadata"].get("labels") or {}), **labels}
     pod["spec"]["nodeName"] = node
     status = pod.setdefault("status", {})
     # What was expected has come true, or something else has.

@@ -16,10 +16,10 @@ def take(ask: Ask, obj: Obj, duplicates: Sequence[str] = ()) -> None:
     ask.warnings += ask.kind.schema.decode(obj, ask.validation, duplicates)
 
 
-def take_patched(ask: Ask, obj: Obj) -> None:
+def take_patched(ask: Ask, obj: Obj, duplicates: Sequence[str] = ()) -> None:
     """As `take`, for what a patch made of an object."""
     check_kind(ask.kind, obj)
-    ask.warnings += ask.kind.schema.decode_patched(obj, ask.validation)
+    ask.warnings += ask.kind.schema.decode_patched(obj, ask.validation, duplicates)
 
 
 def check_kind(kind: Kind, obj: Obj) -> None:

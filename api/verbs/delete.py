@@ -101,6 +101,7 @@ async def delete(core: Core, ask: Ask, options: DeleteOptions) -> Deleted:
         if entry is None:
             raise missing(ask)
         check_preconditions(ask, options, entry.obj)
+        ask.dry_run |= options.dry_run
         await core.mutate(ask, "DELETE", None, entry.obj)
         await core.validate(ask, "DELETE", None, entry.obj)
         try:

@@ -26,6 +26,9 @@ SHOWN_WHEN_DELETED = frozenset(
 
 # Dependents stay unless the request says otherwise: the first versions of these kinds did so.
 ORPHANS_BY_DEFAULT = frozenset({kinds.JOBS, kinds.REPLICATION_CONTROLLERS})
+# What keeps an object until somebody has cleared up behind it, from the first request to delete it on.
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+_KEPT_BY = {kinds.CUSTOM_RESOURCE_DEFINITIONS: CLEANUP}
 # Nothing depends on them; they know no propagation policy.
 NOT_OWNING = frozenset({kinds.EVENTS, kinds.EVENTS_V1})
 
@@ -81,6 +84,9 @@ def finalizers_after(resource: Resource, obj: Obj, policy: str) -> list[str]:
     """The finalizers once deletion was asked for with propagation `policy` ("" for none): the two that tell
     the garbage collector what to do are the request's, the rest stay."""
     present: list[str] = obj["metadata"].get("finalizers") or []
+    keeper = _KEPT_BY.get(resource)
+    if keeper and keeper not in present and "deletionTimestamp" not in obj["metadata"]:
+        present = [*present, keeper]
     kept = [name for name in present if name not in (ORPHAN, FOREGROUND)]
     if resource in NOT_OWNING or policy == "Background":
         return kept

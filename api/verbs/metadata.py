@@ -86,7 +86,7 @@ def check_version(ask: Ask, new: Obj, old: Obj) -> None:
         raise conflict(resource.plural, ask.name, why, resource.group)
     version = meta.get("resourceVersion")
     if version in (None, "", "0"):
-        if resource in VERSION_REQUIRED:
+        if resource in VERSION_REQUIRED or ask.kind.strategy.version_required:
             raise _version_required(ask)
     elif version != current["resourceVersion"]:
         if not str(version).isdigit():

@@ -46,7 +46,7 @@ def track(ask: Ask, new: Obj, old: Obj, now: datetime) -> None:
     given, present = meta.pop("managedFields", None), old["metadata"].get("managedFields")
     if given == _RESET or not (given or present):
         return
-    if ask.kind.conversion:
+    if ask.kind.conversion and not ask.kind.conversion.same_fields:
         # The owners are those of fields in the version that is stored.
         if present:
             meta["managedFields"] = present

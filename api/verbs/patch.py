@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from podium.api.ask import Ask, Outcome, copied
@@ -10,6 +10,7 @@ from podium.api.core import Core, shown
 from podium.api.schema import Schema, patches
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, unsupported_media_type
+from podium.api.types.resources import Resource
 from podium.api.verbs import body
 from podium.api.verbs.metadata import check_name
 from podium.api.verbs.update import Rule, change
@@ -23,8 +24,13 @@ MEDIA_TYPES = {"json": JSON_PATCH, "merge": MERGE_PATCH, "strategic": STRATEGIC_
 Apply = Callable[[Obj], Obj]
 
 
-def unsupported() -> StatusError:
-    supported = ", ".join((*MEDIA_TYPES.values(), APPLY_PATCH))
+def media_types(resource: Resource) -> tuple[str, ...]:
+    """Those that change an object that is there."""
+    return tuple(MEDIA_TYPES.values()) if resource.strategic else (JSON_PATCH, MERGE_PATCH)
+
+
+def unsupported(resource: Resource) -> StatusError:
+    supported = ", ".join((*media_types(resource), APPLY_PATCH))
     return unsupported_media_type(
         f"the body of the request was in an unknown format - accepted media types include: {supported}"
     )
@@ -39,10 +45,10 @@ def applier(schema: Schema, media_type: str, patch: Any) -> Apply:
             return lambda doc: patches.merge_patch(doc, patch)
         case "application/strategic-merge-patch+json":
             return lambda doc: patches.strategic_patch(doc, patch, schema)
-    raise unsupported()
+    raise unsupported_media_type(f"{media_type} is no patch")
 
 
-async def patch(core: Core, ask: Ask, rule: Rule, apply: Apply) -> Outcome:
+async def patch(core: Core, ask: Ask, rule: Rule, apply: Apply, duplicates: Sequence[str] = ()) -> Outcome:
     """Raises 400, 403, 404, 409, 422."""
     conversion = ask.kind.conversion
 
@@ -53,7 +59,7 @@ async def patch(core: Core, ask: Ask, rule: Rule, apply: Apply) -> Outcome:
         if not isinstance(new, dict):
             raise bad_request("the patch does not leave an object")
         ask.warnings.clear()
-        body.take_patched(ask, new)
+        body.take_patched(ask, new, duplicates)
         check_name(ask, new)
         return conversion.to_storage(new) if conversion else new
 

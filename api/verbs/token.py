@@ -24,6 +24,7 @@ async def request(core: Core, ask: Ask, tokens: Tokens, given: Obj) -> Outcome:
             f"the name of the object ({meta['name']}) does not match the name on the URL ({ask.name})"
         )
     account = core.found(ask).obj
+    await core.mutate(ask, "CREATE", given, None)
     spec = given.setdefault("spec", {})
     seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
     audiences = spec.get("audiences") or list(tokens.audiences)

@@ -91,7 +91,7 @@ async def _commit(core: Core, ask: Ask, entry: Entry, new: Obj) -> Outcome:
     """What changes nothing is not written: the version stays, and nobody is woken."""
     metadata_of(new)["resourceVersion"] = str(entry.revision)
     ends = ends_with_update(ask.kind.resource, new, entry.obj)
-    if new == entry.obj and not ends:
+    if new == entry.obj and not ends and not entry.stale:
         return entry
     with ask.kind.strategy.reserve(None if ends else new, entry.obj, ask.dry_run):
         if ask.dry_run:

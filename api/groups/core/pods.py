@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from podium.api.groups.core import pod_cells, pod_defaults, pod_validation
+from podium.api.groups.core import label_keys, pod_cells, pod_defaults, pod_validation
 from podium.api.groups.core.pod_validation import update
 from podium.api.strategy import Strategy, same
 from podium.api.types import Obj, quantity
@@ -34,6 +34,7 @@ class Pods(Strategy):
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [dict(GATED)]
+        label_keys.merge(obj)
 
     def prepare_status(self, new: Obj, old: Obj) -> None:
         super().prepare_status(new, old)

@@ -16,12 +16,6 @@ from podium.api.types import Obj
 from podium.api.types.resources import Resource
 
 _META = "io.k8s.apimachinery.pkg."
-PATCH_TYPES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
 JSON = "application/json"
 _SECURITY = {
     "BearerToken": {"description": "Bearer token", "in": "header", "name": "authorization", "type": "apiKey"}
@@ -112,7 +106,10 @@ class Builder:
             if key == "$ref":
                 result |= self.wrapped(self.reference_to(value.rpartition("/")[2]), node)
             elif key == "properties":
-                result[key] = {prop: self.convert(self._plain(prop, entry)) for prop, entry in value.items()}
+                result[key] = {
+                    prop: self.convert(self._plain(prop, entry) if name else entry)
+                    for prop, entry in value.items()
+                }
             elif key in ("items", "additionalProperties") and isinstance(value, dict):
                 result[key] = self.convert(value)
             elif key == "type" and isinstance(value, list):
@@ -174,7 +171,7 @@ class V3(Builder):
             patch = self.reference_to(f"{_META}apis.meta.v1.Patch")
             made["requestBody"] = {
                 "required": True,
-                "content": {kind: {"schema": patch} for kind in PATCH_TYPES},
+                "content": {kind: {"schema": patch} for kind in operation.patches},
             }
         elif operation.body is not None:
             content = {"schema": self.reference(operation.body)}
@@ -228,7 +225,7 @@ class V2(Builder):
         made: Obj = {"produces": [JSON], "schemes": ["https"], "consumes": [JSON, "application/yaml"]}
         body: Obj | None = self.reference(operation.body) if operation.body else None
         if operation.action == "patch":
-            made["consumes"] = list(PATCH_TYPES)
+            made["consumes"] = list(operation.patches)
             body = self.reference_to(f"{_META}apis.meta.v1.Patch")
         schema: Any = self.reference(operation.answer) if operation.answer else {"type": "string"}
         responses = {code: {"description": text, "schema": schema} for code, text in self.codes(operation)}

@@ -5,10 +5,11 @@ Source: API concepts, "OpenAPI V2", "OpenAPI V3".
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -32,6 +33,14 @@ class Document(NamedTuple):
         return gzip.decompress(self.compressed)
 
 
+class Added(NamedTuple):
+    """Resources that are served for a while, and their definitions: those of the v2 document say less."""
+
+    resources: Sequence[Resource]
+    definitions: Mapping[str, Obj]
+    for_v2: Mapping[str, Obj]
+
+
 class Documents:
     """The documents of one server. Building one takes about 100 ms of CPU for v2 in either form, 5 to 30 for
     a group version, and the index 40: call all of them in a thread. Thread-safe; each is built once and
@@ -44,20 +53,38 @@ class Documents:
         more: Mapping[str, Obj] = MappingProxyType({}),
     ) -> None:
         """`more` are definitions, by name, that are not among those of the version."""
-        self._resources = resources
+        self._fixed = resources
         self._version = version
         self._more = more
         self._built: dict[str, Document] = {}
         self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._groups: dict[str, list[Resource]] = {}
-        for resource in resources:
-            self._groups.setdefault(_group_path(resource), []).append(resource)
+        self._added: Mapping[str, Added] = {}
+        self._groups = _grouped(resources)
+
+    def extend(self, added: Mapping[str, Added]) -> None:
+        """Puts these in, by a name of the caller's, in place of what was added before."""
+        with self._lock:
+            former, self._added = self._added, added
+            same = {id(entry) for name, entry in added.items() if former.get(name) is entry}
+            changed = [each for each in (*former.values(), *added.values()) if id(each) not in same]
+            if not changed:
+                return
+            resources = [*self._fixed, *(each for entry in added.values() for each in entry.resources)]
+            self._groups = _grouped(resources)
+            stale = {_group_path(each) for entry in changed for each in entry.resources}
+            for key in (*stale, "v2", "v2 protobuf"):
+                self._built.pop(key, None)
+            for path in stale:
+                self._hashes.pop(path, None)
 
     def v3_index(self, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
         """What /openapi/v3 answers: every group version with a URL that changes with its document. `more`
         has the hashes of documents that others serve, by path."""
-        hashes = {path: self.v3_hash(path) for path in self._groups} | dict(more)
+        hashes = dict(more)
+        for path in list(self._groups):
+            with contextlib.suppress(KeyError):  # gone meanwhile
+                hashes[path] = self.v3_hash(path)
         paths = {
             path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
             for path, digest in sorted(hashes.items())
@@ -69,10 +96,11 @@ class Documents:
         as long as the hash stays, across upgrades of the server. Raises KeyError for a path that is not
         there."""
         with self._lock:
-            if not self._hashes:
+            if path not in self._hashes:
                 raw = self._definitions()
-                self._hashes = {name: _hash(self._v3_body(name, raw)) for name in self._groups}
-        return self._hashes[path]
+                missing = self._groups.keys() - self._hashes.keys()
+                self._hashes |= {name: _hash(self._v3_body(name, raw)) for name in missing}
+            return self._hashes[path]
 
     def v3(self, path: str) -> Document | None:
         """The document of `api/v1`, `apis/apps/v1`, ...; None when there is no such group version."""
@@ -98,13 +126,26 @@ class Documents:
 
     def _definitions(self) -> dict[str, Obj]:
         raw: dict[str, Obj] = orjson.loads(definitions.read(self._version))["$defs"]
+        for entry in self._added.values():
+            raw |= entry.definitions
         return raw | dict(self._more)
 
     def _v3_body(self, path: str, raw: dict[str, Obj]) -> bytes:
         return orjson.dumps(V3(raw, self._version).document(self._groups[path]))
 
     def _v2_document(self) -> Obj:
-        return V2(self._definitions(), self._version).document(self._resources)
+        raw = self._definitions()
+        for entry in self._added.values():
+            raw |= entry.for_v2
+        resources = [resource for group in self._groups.values() for resource in group]
+        return V2(raw, self._version).document(resources)
+
+
+def _grouped(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
+    groups: dict[str, list[Resource]] = {}
+    for resource in resources:
+        groups.setdefault(_group_path(resource), []).append(resource)
+    return groups
 
 
 def _hash(body: bytes) -> str:

@@ -18,6 +18,15 @@ class Kind(NamedTuple):
     kind: str
 
 
+PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
 class Operation(NamedTuple):
     """`action` is the API's verb; `body` and `answer` name kinds, None for none and for plain text."""
 
@@ -32,6 +41,7 @@ class Operation(NamedTuple):
     body: Kind | None
     answer: Kind | None
     created: bool = False
+    patches: tuple[str, ...] = PATCH_TYPES
 
 
 META = ("", "v1")
@@ -73,7 +83,7 @@ class _Maker:
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.kind = Kind(resource.group, resource.version, resource.kind)
-        self.list_kind = self.kind._replace(kind=f"{resource.kind}List")
+        self.list_kind = self.kind._replace(kind=resource.list_kind_name)
         group = resource.group.removesuffix(".k8s.io") or "core"
         self.tag = "".join(map(_title, group.split("."))) + _title(resource.version)
         self.scope = "Namespaced" if resource.namespaced else ""
@@ -175,4 +185,5 @@ class _Maker:
             body,
             answer,
             created,
+            tuple(each for each in PATCH_TYPES if self.resource.strategic or each != STRATEGIC),
         )

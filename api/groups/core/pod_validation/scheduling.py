@@ -123,12 +123,38 @@ def _node_field(entry: Obj, path: str) -> list[Cause]:
 def _pod_term(term: Obj, path: str) -> list[Cause]:
     found = label_selector(term.get("labelSelector"), f"{path}.labelSelector")
     found += label_selector(term.get("namespaceSelector"), f"{path}.namespaceSelector")
+    found += _label_keys(term, path)
     for name in term.get("namespaces") or ():
         found += values.named(name, f"{path}.namespace", names.dns_label)
     if not term.get("topologyKey"):
         found.append(causes.required(f"{path}.topologyKey", "can not be empty"))
         return found
     return found + values.named(term["topologyKey"], f"{path}.topologyKey", names.qualified)
+
+
+def _label_keys(part: Obj, path: str) -> list[Cause]:
+    """Of a pod, the keys are part of its selector already; seen there twice, the user named one as well."""
+    selector, matched = part.get("labelSelector"), part.get("matchLabelKeys") or ()
+    mismatched = part.get("mismatchLabelKeys") or ()
+    found: list[Cause] = []
+    for field, keys in (("matchLabelKeys", matched), ("mismatchLabelKeys", mismatched)):
+        if keys and selector is None:
+            why = "must not be specified when labelSelector is not set"
+            found.append(causes.forbidden(f"{path}.{field}", why))
+        elif keys:
+            for index, key in enumerate(keys):
+                found += values.named(key, f"{path}.{field}[{index}]", names.qualified)
+    known = set((selector or {}).get("matchLabels") or ())
+    for key in (entry.get("key") for entry in (selector or {}).get("matchExpressions") or ()):
+        if key in matched and key in known:
+            why = "exists in both matchLabelKeys and labelSelector"
+            found.append(causes.invalid(f"{path}[{matched.index(key)}]", key, why))
+        known.add(key)
+    for index, key in enumerate(matched):
+        if key in mismatched:
+            why = "exists in both matchLabelKeys and mismatchLabelKeys"
+            found.append(causes.invalid(f"{path}.matchLabelKeys[{index}]", key, why))
+    return found
 
 
 def check_tolerations(tolerations: Sequence[Obj], path: str) -> list[Cause]:
@@ -186,6 +212,7 @@ def _spread(constraints: Sequence[Obj], path: str) -> list[Cause]:
         for field in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
             found += values.optional_one_of(entry.get(field), f"{where}.{field}", ("Honor", "Ignore"))
         found += label_selector(entry.get("labelSelector"), f"{where}.labelSelector")
+        found += _label_keys(entry, where)
     return found
 
 

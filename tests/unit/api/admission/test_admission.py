@@ -19,6 +19,7 @@ from podium.api.types.resources import (
     INGRESSES,
     LIMIT_RANGES,
     NAMESPACES,
+    NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     PRIORITY_CLASSES,
@@ -426,3 +427,15 @@ async def test_whatever_fits_the_schema_is_judged_before_it_is_validated(
             await world.admission.mutate(
                 AdmissionRequest("CREATE", resource, "", "default", "any", obj, None)
             )
+
+
+# --- nodes
+
+
+async def test_a_new_node_takes_no_pods_yet(world: World) -> None:
+    not_ready = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    other = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+    made = await world.create(NODES, {"metadata": {"name": "n"}, "spec": {"taints": [other]}})
+    assert made["spec"]["taints"] == [other, not_ready]
+    again = await world.create(NODES, {"metadata": {"name": "m"}, "spec": {"taints": [not_ready]}})
+    assert again["spec"]["taints"] == [not_ready]

@@ -449,3 +449,53 @@ def test_ephemeral_containers_are_added_and_stay() -> None:
     assert [str(cause) for cause in kind.validate_status(old, new)] == [
         'spec.ephemeralContainers: Forbidden: existing ephemeral containers "debug" may not be removed\n'
     ]
+
+
+def spreading(**more: Any) -> dict[str, Any]:
+    base = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    return {"topologySpreadConstraints": [{**base, **more}]}
+
+
+def repelled(**term: Any) -> dict[str, Any]:
+    required = [{"topologyKey": "zone", **term}]
+    return {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
+
+
+def labelled(**spec: Any) -> dict[str, Any]:
+    made = pod(**spec)
+    made["metadata"]["labels"] = {"app": "web", "hash": "7"}
+    return made
+
+
+def test_label_keys_become_part_of_a_new_pods_selectors() -> None:
+    chosen = {"labelSelector": {"matchLabels": {"app": "web"}}}
+    spec = created(PODS, labelled(**spreading(matchLabelKeys=["hash", "none"], **chosen)))["spec"]
+    same = {"key": "hash", "operator": "In", "values": ["7"]}
+    assert spec["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"] == [same]
+    keys = {"matchLabelKeys": ["hash"], "mismatchLabelKeys": ["app"]}
+    [term] = created(PODS, labelled(**repelled(**keys, labelSelector={})))["spec"]["affinity"][
+        "podAntiAffinity"
+    ]["requiredDuringSchedulingIgnoredDuringExecution"]
+    other = {"key": "app", "operator": "NotIn", "values": ["web"]}
+    assert term["labelSelector"]["matchExpressions"] == [same, other]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (
+            {"matchLabelKeys": ["hash"]},
+            "matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+        ),
+        (
+            {"matchLabelKeys": ["hash"], "labelSelector": {"matchLabels": {"hash": "1"}}},
+            '[0]: Invalid value: "hash": exists in both matchLabelKeys and labelSelector',
+        ),
+        (
+            {"matchLabelKeys": ["hash"], "mismatchLabelKeys": ["hash"], "labelSelector": {}},
+            'matchLabelKeys[0]: Invalid value: "hash": exists in both matchLabelKeys and mismatchLabelKeys',
+        ),
+    ],
+)
+def test_label_keys_say_nothing_that_the_selector_says(part: dict[str, Any], expected: str) -> None:
+    assert any(fault.endswith(expected) for fault in faults(PODS, labelled(**repelled(**part))))

@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from podium.api.server import ApiServer
+from podium.api.server import ApiServer, ServerConfig
 from tests.unit.api.http.harness import Http
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ApiServer]:
-    server = ApiServer()
+def config() -> ServerConfig:
+    """Modules that want another server have a fixture of this name."""
+    return ServerConfig()
+
+
+@pytest.fixture
+async def server(config: ServerConfig) -> AsyncIterator[ApiServer]:
+    server = ApiServer(config)
     await server.start()
     try:
         yield server

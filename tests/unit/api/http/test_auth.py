@@ -23,6 +23,11 @@ async def as_user(server: ApiServer, address: tuple[str, int], name: str, *group
 
 
 @pytest.fixture
+def config() -> ServerConfig:
+    return ServerConfig(authorization=("Node", "RBAC"))
+
+
+@pytest.fixture
 async def stranger(server: ApiServer, address: tuple[str, int]) -> AsyncIterator[Http]:
     client = await as_user(server, address, "eve", "tenants")
     yield client
@@ -78,15 +83,20 @@ async def test_a_stranger_may_look_around_and_ask_about_himself(stranger: Http) 
 
 
 @pytest.mark.parametrize(
-    ("name", "group"),
-    [("root", "system:masters"), ("system:node:one", "system:nodes"), ("system:kube-scheduler", "")],
+    ("name", "group", "reads", "secrets"),
+    [
+        ("root", "system:masters", "namespaces", 200),
+        ("system:node:one", "system:nodes", "services", 403),
+        ("system:kube-scheduler", "", "nodes", 403),
+    ],
 )
-async def test_administrators_and_components_may_do_everything(
-    server: ApiServer, address: tuple[str, int], name: str, group: str
+async def test_administrators_may_do_everything_and_components_what_they_are_for(
+    server: ApiServer, address: tuple[str, int], name: str, group: str, reads: str, secrets: int
 ) -> None:
     client = await as_user(server, address, name, *([group] if group else []))
     try:
-        assert (await client.get(f"{CORE}/secrets")).code == 200
+        assert (await client.get(f"{CORE}/{reads}")).code == 200
+        assert (await client.get(f"{CORE}/secrets")).code == secrets
     finally:
         await client.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from podium.api.server import ApiServer
+from podium.api.server import ApiServer, ServerConfig
 from podium.client import kubeconfig
 from tests.kubectl_version import needs_kubectl
 from tests.unit.api.http.harness import config_map, deployment, pod
@@ -24,6 +24,11 @@ Kubectl = Callable[..., Awaitable[str]]
 
 class Failed(Exception):
     pass
+
+
+@pytest.fixture
+def config() -> ServerConfig:
+    return ServerConfig(authorization=("Node", "RBAC"))
 
 
 @pytest.fixture

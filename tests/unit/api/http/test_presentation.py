@@ -143,9 +143,12 @@ async def test_metrics_count_requests(http: Http) -> None:
     await http.made(MAPS, config_map("a"))
     await http.get(f"{MAPS}/nothing")
     text = (await http.get("/metrics")).text
-    assert 'podium_api_requests_total{verb="create",resource="configmaps"} 1' in text
-    assert 'podium_api_errors_total{code="404"} 1' in text
-    assert f'podium_api_objects{{group="",version="v1",resource="configmaps"}} {count + 1}' in text
+    labels = 'group="",resource="configmaps",scope="{}",subresource="",verb="{}",version="v1"'
+    assert f'apiserver_request_total{{code="201",{labels.format("namespace", "POST")}}} 1.0' in text
+    assert f'apiserver_request_total{{code="404",{labels.format("resource", "GET")}}} 1.0' in text
+    assert f'apiserver_storage_objects{{resource="configmaps"}} {count + 1}.0' in text
+    assert 'apiserver_current_inflight_requests{request_kind="readOnly"} 1.0' in text
+    assert "process_resident_memory_bytes" in text
 
 
 async def test_openapi_v2_is_protobuf_for_who_asks_for_it(http: Http) -> None:

@@ -58,6 +58,22 @@ async def test_a_binding_puts_a_pod_on_a_node_once(http: Http) -> None:
     assert 'pod a is already assigned to node "one"' in again.message
 
 
+async def test_a_bound_pod_takes_the_bindings_labels_and_its_nodes_zone(http: Http) -> None:
+    labels = {"topology.kubernetes.io/zone": "z1", "disk": "ssd"}
+    await http.made(f"{CORE}/nodes", {"metadata": {"name": "one", "labels": labels}})
+    own = {"app": "web", "topology.kubernetes.io/zone": "mine"}
+    await http.made(PODS, pod("a", **own))
+    binding = {"metadata": {"name": "a", "labels": {"tier": "gold"}}, "target": {"name": "one"}}
+    assert (await http.post(f"{PODS}/a/binding", binding)).code == 201
+    bound = (await http.get(f"{PODS}/a")).obj
+    expected = {"app": "web", "tier": "gold", "topology.kubernetes.io/zone": "z1"}
+    assert bound["metadata"]["labels"] == expected
+    direct = pod("b")
+    direct["spec"]["nodeName"] = "one"
+    made = await http.made(PODS, direct)
+    assert made["metadata"]["labels"]["topology.kubernetes.io/zone"] == "z1"
+
+
 async def test_a_binding_can_be_posted_to_its_own_collection(http: Http) -> None:
     await http.made(PODS, pod("a"))
     binding = {"metadata": {"name": "a"}, "target": {"name": "one"}}

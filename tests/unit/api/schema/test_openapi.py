@@ -9,7 +9,7 @@ import orjson
 import pytest
 from openapi_core import OpenAPI
 
-from podium.api.schema.openapi import Documents, builders
+from podium.api.schema.openapi import Documents, operations
 from podium.api.types.resources import BUILT_IN
 
 SERVER = Documents()
@@ -49,7 +49,7 @@ def test_the_hash_in_the_index_is_that_of_the_document(monkeypatch: pytest.Monke
         document = SERVER.v3(path)
         assert document is not None
         assert document.etag == SERVER.v3_hash(path) == hashlib.sha256(document.body()).hexdigest().upper()
-    monkeypatch.setattr(builders, "PATCH_TYPES", builders.PATCH_TYPES[:1])
+    monkeypatch.setattr(operations, "PATCH_TYPES", operations.PATCH_TYPES[:1])
     changed = Documents()
     assert changed.v3_hash("apis/apps/v1") != SERVER.v3_hash("apis/apps/v1")
     assert changed.v3_hash("apis/authorization.k8s.io/v1") == SERVER.v3_hash("apis/authorization.k8s.io/v1")

@@ -1,0 +1,156 @@
+"""What components, nodes and everybody may do. Source: docs, "Using RBAC Authorization", default roles."""
+
+from __future__ import annotations
+
+from podium.api.auth.policy.notation import EVENTS, Table
+
+SYSTEM: Table = {
+    "cluster-admin": (
+        "*: *.*",
+        "*: *",
+    ),
+    "system:auth-delegator": (
+        "create: tokenreviews.authentication.k8s.io",
+        "create: subjectaccessreviews.authorization.k8s.io",
+    ),
+    "system:basic-user": (
+        "create: selfsubjectaccessreviews.authorization.k8s.io selfsubjectrulesreviews.authorization.k8s.io",
+        "create: selfsubjectreviews.authentication.k8s.io",
+    ),
+    "system:certificates.k8s.io:certificatesigningrequests:nodeclient": (
+        "create: certificatesigningrequests/nodeclient.certificates.k8s.io",
+    ),
+    "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient": (
+        "create: certificatesigningrequests/selfnodeclient.certificates.k8s.io",
+    ),
+    "system:certificates.k8s.io:kube-apiserver-client-approver": (
+        "approve: signers.certificates.k8s.io =kubernetes.io/kube-apiserver-client",
+    ),
+    "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver": (
+        "approve: signers.certificates.k8s.io =kubernetes.io/kube-apiserver-client-kubelet",
+    ),
+    "system:certificates.k8s.io:kubelet-serving-approver": (
+        "approve: signers.certificates.k8s.io =kubernetes.io/kubelet-serving",
+    ),
+    "system:certificates.k8s.io:legacy-unknown-approver": (
+        "approve: signers.certificates.k8s.io =kubernetes.io/legacy-unknown",
+    ),
+    "system:discovery": (
+        "get: /api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/",
+    ),
+    "system:heapster": (
+        "read: events namespaces nodes pods",
+        "read: deployments.extensions",
+    ),
+    "system:kube-aggregator": ("read: endpoints services",),
+    "system:kube-controller-manager": (
+        EVENTS,
+        "create: leases.coordination.k8s.io",
+        "get,update: leases.coordination.k8s.io =kube-controller-manager",
+        "create: secrets serviceaccounts",
+        "delete: secrets",
+        "get: configmaps namespaces secrets serviceaccounts",
+        "update: secrets serviceaccounts",
+        "create: tokenreviews.authentication.k8s.io",
+        "create: subjectaccessreviews.authorization.k8s.io",
+        "list,watch: *.*",
+        "create: serviceaccounts/token",
+    ),
+    "system:kube-dns": ("list,watch: endpoints services",),
+    "system:kube-scheduler": (
+        EVENTS,
+        "create: leases.coordination.k8s.io",
+        "get,list,watch,update: leases.coordination.k8s.io =kube-scheduler",
+        "readwrite: leasecandidates.coordination.k8s.io",
+        "read: nodes",
+        "get,list,watch,delete: pods",
+        "create: bindings pods/binding",
+        "update,patch: pods/status",
+        "read: replicationcontrollers services",
+        "read: replicasets.apps replicasets.extensions",
+        "read: statefulsets.apps",
+        "read: poddisruptionbudgets.policy",
+        "read: persistentvolumeclaims persistentvolumes",
+        "create: tokenreviews.authentication.k8s.io",
+        "create: subjectaccessreviews.authorization.k8s.io",
+        "read: csinodes.storage.k8s.io",
+        "read: volumeattachments.storage.k8s.io",
+        "read: namespaces",
+        "read: csidrivers.storage.k8s.io",
+        "read: csistoragecapacities.storage.k8s.io",
+        "read: deviceclasses.resource.k8s.io",
+        "get,list,watch,update,patch: resourceclaims.resource.k8s.io",
+        "get,list,watch,update,patch: resourceclaims/status.resource.k8s.io",
+        "update: pods/finalizers",
+        "read: resourceslices.resource.k8s.io",
+        "create,delete: resourceclaims.resource.k8s.io",
+        "update,patch: resourceclaims/binding.resource.k8s.io",
+    ),
+    "system:kubelet-api-admin": (
+        "read: nodes",
+        "proxy: nodes",
+        "*: nodes/log nodes/metrics nodes/proxy nodes/stats",
+        "*: nodes/configz nodes/healthz nodes/pods",
+    ),
+    "system:monitoring": (
+        "get: /flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz",
+        "get: nodes/metrics",
+    ),
+    "system:node": (
+        "create: tokenreviews.authentication.k8s.io",
+        "create: localsubjectaccessreviews.authorization.k8s.io subjectaccessreviews.authorization.k8s.io",
+        "read: services",
+        "get,list,watch,create: nodes",
+        "update,patch: nodes/status",
+        "update,patch: nodes",
+        EVENTS,
+        "read: pods",
+        "create,delete: pods",
+        "update,patch: pods/status",
+        "create: pods/eviction",
+        "read: configmaps secrets",
+        "get: persistentvolumeclaims persistentvolumes",
+        "get: endpoints",
+        "get,list,watch,create: certificatesigningrequests.certificates.k8s.io",
+        "get,create,update,patch,delete: leases.coordination.k8s.io",
+        "get: volumeattachments.storage.k8s.io",
+        "create: serviceaccounts/token",
+        "get,update,patch: persistentvolumeclaims/status",
+        "read: csidrivers.storage.k8s.io",
+        "get,create,update,patch,delete: csinodes.storage.k8s.io",
+        "read: runtimeclasses.node.k8s.io",
+        "get: resourceclaims.resource.k8s.io",
+        "deletecollection: resourceslices.resource.k8s.io",
+        "get: serviceaccounts",
+    ),
+    "system:node-bootstrapper": ("get,list,watch,create: certificatesigningrequests.certificates.k8s.io",),
+    "system:node-problem-detector": (
+        "get: nodes",
+        "patch: nodes/status",
+        EVENTS,
+    ),
+    "system:node-proxier": (
+        "list,watch: endpoints services",
+        "read: nodes",
+        EVENTS,
+        "list,watch: servicecidrs.networking.k8s.io",
+        "list,watch: endpointslices.discovery.k8s.io",
+    ),
+    "system:persistent-volume-provisioner": (
+        "get,list,watch,create,delete: persistentvolumes",
+        "get,list,watch,update: persistentvolumeclaims",
+        "read: storageclasses.storage.k8s.io",
+        "watch: events",
+        EVENTS,
+    ),
+    "system:public-info-viewer": ("get: /healthz /livez /readyz /version /version/",),
+    "system:service-account-issuer-discovery": (
+        "get: /.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks "
+        "/openid/v1/jwks/",
+    ),
+    "system:volume-scheduler": (
+        "get,list,watch,update,patch: persistentvolumes",
+        "read: storageclasses.storage.k8s.io",
+        "get,list,watch,update,patch: persistentvolumeclaims",
+    ),
+}

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.api.auth.conftest import As
+from tests.unit.api.http.harness import CORE, DEFAULT, MERGE, STRATEGIC, Http, Reply
+
+ONE, OTHER = "system:node:one", "system:node:other"
+
+
+@pytest.fixture
+def node(acting: As) -> As:
+    async def ask(user: str, method: str, path: str, body: Any = None, media_type: str = "") -> Reply:
+        return await acting(user, method, path, body, "system:nodes", media_type)
+
+    return ask
+
+
+async def pod(http: Http, name: str, where: str, **spec: Any) -> dict[str, Any]:
+    container = {"name": "main", "image": "echo"}
+    made: dict[str, Any] = await http.made(
+        f"{DEFAULT}/pods",
+        {"metadata": {"name": name}, "spec": {"containers": [container], "nodeName": where, **spec}},
+    )
+    return made
+
+
+async def test_a_node_reads_what_its_pods_refer_to_while_they_are_there(http: Http, node: As) -> None:
+    await http.made(f"{DEFAULT}/secrets", {"metadata": {"name": "mine"}})
+    secret, configs = f"{DEFAULT}/secrets/mine", f"{DEFAULT}/configmaps"
+    refused = await node(ONE, "GET", secret)
+    assert refused.message == (
+        'secrets "mine" is forbidden: User "system:node:one" cannot get resource "secrets" in API group "" '
+        "in the namespace \"default\": no relationship found between node 'one' and this object"
+    )
+    volumes = [{"name": "s", "secret": {"secretName": "mine"}}, {"name": "c", "configMap": {"name": "conf"}}]
+    await pod(http, "a", "one", volumes=volumes)
+    assert (await node(ONE, "GET", secret)).code == 200
+    assert (await node(ONE, "GET", f"{DEFAULT}/secrets?fieldSelector=metadata.name%3Dmine")).code == 200
+    assert (await node(ONE, "GET", f"{configs}/conf")).code == 404
+    assert (await node(ONE, "GET", f"{DEFAULT}/secrets")).code == 403
+    assert (await node(OTHER, "GET", secret)).code == 403
+    assert (await node(ONE, "DELETE", secret)).code == 403
+    await http.delete(f"{DEFAULT}/pods/a", {"gracePeriodSeconds": 0})
+    assert (await node(ONE, "GET", secret)).code == 403
+
+
+async def test_a_node_writes_its_own_node_and_no_other(http: Http, node: As) -> None:
+    nodes = f"{CORE}/nodes"
+    assert (await node(ONE, "POST", nodes, {"metadata": {"name": "one"}})).code == 201
+    refused = await node(ONE, "POST", nodes, {"metadata": {"name": "other"}})
+    assert refused.message == 'nodes "other" is forbidden: node "one" is not allowed to modify node "other"'
+    status = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert (await node(ONE, "PATCH", f"{nodes}/one/status", status, STRATEGIC)).code == 200
+    await http.made(nodes, {"metadata": {"name": "other"}})
+    assert (await node(ONE, "PATCH", f"{nodes}/other/status", status, STRATEGIC)).code == 403
+    assert (await node(ONE, "DELETE", f"{nodes}/one")).code == 403
+    taints = {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}
+    refused = await node(ONE, "PATCH", f"{nodes}/one", taints, MERGE)
+    assert refused.message == 'nodes "one" is forbidden: node "one" is not allowed to modify taints'
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        ("kubernetes.io/hostname", 200),
+        ("topology.kubernetes.io/zone", 200),
+        ("mine.node.kubernetes.io/x", 200),
+        ("example.com/x", 200),
+        ("node-restriction.kubernetes.io/x", 403),
+        ("node-role.kubernetes.io/control-plane", 403),
+        ("x.k8s.io/y", 403),
+    ],
+)
+async def test_a_node_labels_itself_within_bounds(http: Http, node: As, label: str, code: int) -> None:
+    await http.made(f"{CORE}/nodes", {"metadata": {"name": "one"}})
+    patch = {"metadata": {"labels": {label: "v"}}}
+    reply = await node(ONE, "PATCH", f"{CORE}/nodes/one", patch, MERGE)
+    assert reply.code == code
+    if code == 403:
+        assert reply.message == f'nodes "one" is forbidden: is not allowed to modify labels: {label}'
+
+
+async def test_a_node_writes_the_status_of_its_own_pods(http: Http, node: As) -> None:
+    await pod(http, "a", "one")
+    status = {"status": {"phase": "Running"}}
+    path = f"{DEFAULT}/pods/a"
+    assert (await node(ONE, "PATCH", f"{path}/status", status, STRATEGIC)).code == 200
+    refused = await node(OTHER, "PATCH", f"{path}/status", status, STRATEGIC)
+    assert refused.message == (
+        'pods "a" is forbidden: node "other" can only update pod status for pods with '
+        "spec.nodeName set to itself"
+    )
+    assert (await node(OTHER, "DELETE", path)).code == 403
+    assert (await node(ONE, "PATCH", path, {"metadata": {"labels": {"a": "b"}}}, MERGE)).code == 403
+    assert (await node(ONE, "POST", f"{DEFAULT}/pods", {"metadata": {"name": "b"}, "spec": {}})).code == 403
+    assert (await node(ONE, "DELETE", path, {"gracePeriodSeconds": 0})).code == 200
+
+
+async def test_a_node_gets_tokens_for_its_own_pods(http: Http, node: As) -> None:
+    made = await pod(http, "a", "one")
+    path = f"{DEFAULT}/serviceaccounts/default/token"
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": made["metadata"]["uid"]}
+    asked = {"spec": {"boundObjectRef": reference}}
+    assert (await node(ONE, "POST", path, asked)).code == 201
+    assert (await node(OTHER, "POST", path, asked)).code == 403
+    unbound = await node(ONE, "POST", path, {"spec": {}})
+    assert unbound.message == (
+        'serviceaccounts "default" is forbidden: node requested token not bound to a pod'
+    )
+    vault = await node(ONE, "POST", path, {"spec": {"boundObjectRef": reference, "audiences": ["vault"]}})
+    assert 'audience "vault" not found in pod spec volume' in vault.message
+    assert (await node(ONE, "POST", f"{DEFAULT}/serviceaccounts/other/token", asked)).code == 403
+
+
+async def test_a_node_has_one_lease(http: Http, node: As) -> None:
+    def lease(name: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "spec": {"holderIdentity": name}}
+
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+    assert (await node(ONE, "POST", path, lease("one"))).code == 201
+    assert (await node(ONE, "POST", path, lease("other"))).code == 403
+    assert (await node(OTHER, "GET", f"{path}/one")).code == 403
+    elsewhere = path.replace("kube-node-lease", "default")
+    assert (await node(ONE, "POST", elsewhere, lease("one"))).code == 403
+
+
+async def test_a_node_makes_volumes_of_its_own_disk(http: Http, node: As) -> None:
+    def volume(name: str, host: str) -> dict[str, Any]:
+        wanted = {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+        return {
+            "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "local": {"path": "/disk"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}},
+            },
+        }  # fmt: skip
+
+    path = f"{CORE}/persistentvolumes"
+    assert (await node(ONE, "POST", path, volume("a", "one"))).code == 201
+    assert (await node(ONE, "POST", path, volume("b", "other"))).message == (
+        'persistentvolumes "b" is forbidden: node "one" can only write volumes that are on it'
+    )
+    assert (await node(OTHER, "DELETE", f"{path}/a")).code == 403
+
+
+async def test_who_only_calls_himself_a_node_is_none(acting: As) -> None:
+    assert (await acting(ONE, "GET", f"{CORE}/nodes")).code == 403
+
+
+async def test_a_bootstrap_token_is_for_signing_requests(acting: As) -> None:
+    async def joins(method: str, path: str) -> int:
+        return (await acting("system:bootstrap:abcdef", method, path, None, "system:bootstrappers")).code
+
+    requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    assert await joins("GET", requests) == 200
+    assert await joins("GET", f"{DEFAULT}/pods") == 403
+    assert await joins("GET", f"{CORE}/nodes") == 403
+    assert await joins("DELETE", f"{requests}/a") == 403

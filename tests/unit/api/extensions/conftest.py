@@ -1,0 +1,5 @@
+"""A real server, and definitions to send."""
+
+from tests.unit.api.http.conftest import address, config, http, server
+
+__all__ = ["address", "config", "http", "server"]
