@@ -60,7 +60,8 @@ class Machine:
 
 @pytest.fixture
 def machine(cluster: LocalCluster) -> Iterator[Machine]:
-    name = f"joiner-{cluster.root.name}"
+    # hack/test removes the namespaces that begin like its own.
+    name = f"{CGROUP}-joiner"
     link = ["ip", "link"]
     subprocess.run(["ip", "netns", "add", name], check=True)
     machine = Machine(cluster.root / "j", f"/run/netns/{name}")

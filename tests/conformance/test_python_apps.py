@@ -195,6 +195,8 @@ def test_services_and_endpoints_go_through_their_verbs(core: client.CoreV1Api, n
     for name in ("a", "b"):
         body = service(name)
         body["metadata"]["labels"] = {"set": namespace}
+        # Of a class that is nobody's here, so that its status stays as it is told.
+        body["spec"] |= {"type": "LoadBalancer", "loadBalancerClass": "example.test/nobody"}
         core.create_namespaced_service(namespace, body)
     ingress = {"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}}
     shown = core.patch_namespaced_service_status("a", namespace, ingress, _content_type=MERGE)
