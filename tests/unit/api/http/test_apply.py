@@ -300,7 +300,7 @@ async def test_an_update_without_the_owners_keeps_them(http: Http) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "fault"),
+    ("applied", "fault"),
     [
         ({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}}, "Incorrect version specified"),
         (a_map() | {"kind": "Secret"}, "Secret"),
@@ -312,8 +312,8 @@ async def test_an_update_without_the_owners_keeps_them(http: Http) -> None:
         ([], "cannot unmarshal array"),
     ],
 )
-async def test_a_configuration_that_fits_nothing_is_refused(http: Http, config: Any, fault: str) -> None:
-    reply = await apply(http, f"{MAPS}/a", config)
+async def test_a_configuration_that_fits_nothing_is_refused(http: Http, applied: Any, fault: str) -> None:
+    reply = await apply(http, f"{MAPS}/a", applied)
     assert reply.code == 400
     assert fault in reply.message
 
