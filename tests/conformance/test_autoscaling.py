@@ -63,14 +63,14 @@ def test_top_shows_what_pods_use(kubectl: Kubectl) -> None:
         if not {"busy", "large", "main"} <= found.keys():
             return False
         return (
-            40 <= milli(found["busy"][0]) <= 260
+            120 <= milli(found["busy"][0]) <= 260
             and milli(found["main"][0]) < 50
             and 50 <= mebi(found["large"][1]) <= 60
         )
 
     found = eventually(used, right, timeout=25)
     [of_pod] = rows(kubectl("top", "pod", "p", "--no-headers"))
-    assert milli(of_pod[1]) >= 40
+    assert milli(of_pod[1]) >= 100
     assert mebi(of_pod[2]) >= mebi(found["large"][1])
     assert [row[0] for row in rows(kubectl("top", "pods", "--no-headers", "--sort-by=memory"))] == [
         "p",
