@@ -7,7 +7,7 @@ libraries read.
 from __future__ import annotations
 
 from podium.api.admission.request import AdmissionRequest, Cluster
-from podium.api.groups.core.pods import MIRROR
+from podium.api.groups.core.pod_annotations import MIRROR
 from podium.api.types import Obj
 from podium.api.types.meta import suffix
 from podium.api.types.resources import PODS, SERVICE_ACCOUNTS

@@ -14,8 +14,10 @@ from podium.api.admission import (
     nodes,
     priorities,
     quotas,
+    resizes,
     storage,
 )
+from podium.api.admission.podsecurity import Configuration, PodSecurity
 from podium.api.admission.request import (
     AdmissionRequest,
     Appears,
@@ -39,12 +41,13 @@ class Plugin(Protocol):
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None: ...
 
 
-def plugins() -> tuple[Plugin, ...]:
+def plugins(pod_security: Configuration | None = None) -> tuple[Plugin, ...]:
     return (
         namespaces.NamespaceLifecycle(),
         limits.LimitRanger(),
         accounts.ServiceAccount(),
         nodes.TaintNodesByCondition(),
+        PodSecurity(pod_security),
         priorities.Priority(),
         defaults.DefaultTolerationSeconds(),
         storage.StorageObjectInUseProtection(),
@@ -53,7 +56,9 @@ def plugins() -> tuple[Plugin, ...]:
         defaults.DefaultIngressClass(),
         defaults.RuntimeClass(),
         certificates.CertificateRequestor(),
+        certificates.CertificateSubjectRestriction(),
         nodes.PodTopologyLabels(),
+        resizes.PodResizeValidator(),
         quotas.ResourceQuota(),
     )
 
@@ -62,6 +67,7 @@ def plugins() -> tuple[Plugin, ...]:
 # and no node be used.
 PROTECTION, TAINT = "StorageObjectInUseProtection", "TaintNodesByCondition"
 DISABLED = frozenset({PROTECTION, TAINT})
+QUOTAS = quotas.ResourceQuota.name
 
 
 class Admission:
@@ -79,13 +85,16 @@ class Admission:
         now: Now = utc_now,
         dynamic: Plugin | None = None,
         guards: Sequence[Plugin] = (),
+        pod_security: Configuration | None = None,
     ) -> None:
         self._cluster = Cluster(lookup, every, appears, tally, now)
-        own = (plugin for plugin in plugins() if plugin.name not in disabled)
-        self._plugins: tuple[Plugin, ...] = (*guards, *own)
+        built_in = (*guards, *plugins(pod_security))
+        own = [plugin for plugin in built_in if plugin.name not in disabled]
         if dynamic is not None:
             # Quotas are charged last, for what all others let pass.
-            self._plugins = (*self._plugins[:-1], dynamic, self._plugins[-1])
+            last = bool(own) and own[-1].name == QUOTAS
+            own.insert(len(own) - last, dynamic)
+        self._plugins: tuple[Plugin, ...] = (*own,)
 
     async def mutate(self, request: AdmissionRequest) -> None:
         """Once more, when somebody from outside changed the object: what is built in has to see that."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.groups.networking.ingresses import DEFAULT
-from podium.api.types import Obj
+from podium.api.types import Obj, quantity
 from podium.api.types.resources import INGRESS_CLASSES, INGRESSES, PODS, RUNTIME_CLASSES, Resource
 
 TOLERATED_SECONDS = 300
 TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 INGRESS_CLASS = "kubernetes.io/ingress.class"
+ANOTHER_OVERHEAD = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+NO_OVERHEAD = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
 
 
 class DefaultTolerationSeconds:
@@ -73,20 +75,16 @@ class RuntimeClass:
 
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         pod = request.creates(PODS)
-        if pod is None or not pod["spec"].get("runtimeClassName"):
+        found = self._class(request, pod, cluster) if pod is not None else None
+        if pod is None or found is None:
             return
         spec = pod["spec"]
-        name = spec["runtimeClassName"]
-        found = cluster.lookup(RUNTIME_CLASSES, "", name)
-        if found is None:
-            why = f'pod rejected: RuntimeClass "{name}" not found'
-            raise request.refuse(why)
         self._overhead(request, spec, found)
         scheduling = found.get("scheduling") or {}
         wanted, needed = spec.get("nodeSelector") or {}, scheduling.get("nodeSelector") or {}
         for key, value in needed.items():
             if wanted.get(key, value) != value:
-                why = f"pod rejected: conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
+                why = f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
                 raise request.refuse(why + f"pod.spec.nodeSelector[{key}] = {wanted[key]}")
         if needed:
             spec["nodeSelector"] = {**wanted, **needed}
@@ -94,13 +92,38 @@ class RuntimeClass:
             given = spec.get("tolerations") or []
             spec["tolerations"] = [*given, *(entry for entry in extra if entry not in given)]
 
+    def _class(self, request: AdmissionRequest, pod: Obj, cluster: Cluster) -> Obj | None:
+        name = pod["spec"].get("runtimeClassName")
+        if not name:
+            return None
+        found = cluster.lookup(RUNTIME_CLASSES, "", name)
+        if found is None:
+            raise request.refuse(f'pod rejected: RuntimeClass "{name}" not found')
+        return found
+
     def _overhead(self, request: AdmissionRequest, spec: Obj, found: Obj) -> None:
         overhead = (found.get("overhead") or {}).get("podFixed")
         if overhead is None:
             return
-        if spec.get("overhead") not in (None, overhead):
-            raise request.refuse("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+        if spec.get("overhead") and not _same_amounts(overhead, spec["overhead"]):
+            raise request.refuse(ANOTHER_OVERHEAD)
         spec["overhead"] = dict(overhead)
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
-        """Everything is refused while it is applied."""
+        """An overhead is its class's, whoever wrote it."""
+        pod = request.creates(PODS)
+        if pod is None:
+            return
+        found = self._class(request, pod, cluster)
+        defined = ((found or {}).get("overhead") or {}).get("podFixed")
+        given = pod["spec"].get("overhead")
+        if defined is None and given is not None:
+            raise request.refuse(NO_OVERHEAD)
+        if defined is not None and not _same_amounts(defined, given or {}):
+            raise request.refuse(ANOTHER_OVERHEAD)
+
+
+def _same_amounts(some: Obj, others: Obj) -> bool:
+    return some.keys() == others.keys() and all(
+        quantity.parse(some[name]) == quantity.parse(others[name]) for name in some
+    )

@@ -64,14 +64,14 @@ class DynamicAdmission:
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         present = self._configured(request)
         if present and present.mutating_policies:
-            self._policies.mutate(present.mutating_policies, request)
+            await self._policies.mutate(present.mutating_policies, request)
         if present and present.mutating:
             await self._webhooks.mutate(present.mutating, request)
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         present = self._configured(request)
         if present and present.validating_policies:
-            self._policies.validate(present.validating_policies, request)
+            await self._policies.validate(present.validating_policies, request)
         if present and present.validating:
             await self._webhooks.validate(present.validating, request)
 

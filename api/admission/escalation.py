@@ -38,16 +38,16 @@ class Escalation:
         if request.old is not None and _same_but_owners(obj, request.old):
             return
         if request.resource in (ROLES, CLUSTER_ROLES):
-            self._role(user, request, obj)
+            await self._role(user, request, obj)
         elif request.resource in (ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS):
-            self._binding(user, request, obj)
+            await self._binding(user, request, obj)
 
-    def _role(self, user: User, request: AdmissionRequest, role: Obj) -> None:
+    async def _role(self, user: User, request: AdmissionRequest, role: Obj) -> None:
         escalate = Action(
             "escalate", GROUP, request.resource.plural, "", request.namespace,
             request.name if request.operation == "UPDATE" else "",
         )  # fmt: skip
-        if self._authorizer.allowed(user, escalate):
+        if await self._authorizer.allowed(user, escalate):
             return
         self._confirm(user, request, role.get("rules") or [])
         if any(_gathers(each) for each in (role, request.old or {})):
@@ -55,11 +55,12 @@ class Escalation:
             if uncovered(owned, _EVERYTHING):
                 raise request.refuse("must have cluster-admin privileges to use the aggregationRule")
 
-    def _binding(self, user: User, request: AdmissionRequest, binding: Obj) -> None:
+    async def _binding(self, user: User, request: AdmissionRequest, binding: Obj) -> None:
         reference = binding["roleRef"]
         plural = "clusterroles" if reference["kind"] == "ClusterRole" else "roles"
         name = reference["name"]
-        if self._authorizer.allowed(user, Action("bind", GROUP, plural, "", request.namespace, name)):
+        bind = Action("bind", GROUP, plural, "", request.namespace, name)
+        if await self._authorizer.allowed(user, bind):
             return
         rbac = self._authorizer.rbac
         rules = rbac.role(reference["kind"], name, request.namespace) if rbac is not None else []

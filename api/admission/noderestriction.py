@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterable
 
 from cryptography import x509
 
+from podium.api.admission import audiences
 from podium.api.admission.request import AdmissionRequest, Cluster
+from podium.api.auth.actions import Action
+from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.nodes import LEASES, PREFIX, node_of
 from podium.api.auth.references import references
 from podium.api.auth.users import NODES, User
 from podium.api.types import Obj
 from podium.api.types.errors import not_found
 from podium.api.types.resources import NODES as NODE_OBJECTS
-from podium.api.types.resources import PODS
+from podium.api.types.resources import PODS, SERVICE_ACCOUNTS
 
+ASK_AUDIENCE = "request-serviceaccounts-token-audience"
 HOSTNAME = "kubernetes.io/hostname"
 MIRROR = "kubernetes.io/config.mirror"
 CLAIM_STATUS = ("capacity", "conditions", "allocatedResources", "allocatedResourceStatuses")
@@ -38,6 +42,9 @@ Check = Callable[[str, AdmissionRequest, Cluster], str]
 class NodeRestriction:
     name = "NodeRestriction"
 
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         user = request.user
         if not isinstance(user, User) or NODES not in user.groups or not user.name.startswith(PREFIX):
@@ -45,6 +52,22 @@ class NodeRestriction:
         check = _CHECKS.get((request.resource.group, request.resource.plural))
         if check is not None and (why := check(node_of(user), request, cluster)):
             raise request.refuse(why)
+        if request.resource is SERVICE_ACCOUNTS and request.subresource == "token":
+            await self._audience(user, request, cluster)
+
+    async def _audience(self, user: User, request: AdmissionRequest, cluster: Cluster) -> None:
+        """A token is for whom the pod names it for, or for whom the node may ask for tokens. Raises 403."""
+        spec = (request.obj or {}).get("spec") or {}
+        wanted = spec.get("audiences") or [""]
+        if len(wanted) > 1:
+            raise request.refuse("node may only request 0 or 1 audiences")
+        pod = cluster.lookup(PODS, request.namespace, spec["boundObjectRef"]["name"])
+        if pod is not None and wanted[0] in audiences.named_by(pod, cluster):
+            return
+        ask = Action(ASK_AUDIENCE, "", wanted[0], "", request.namespace, request.name)
+        if not wanted[0] or not await self._authorizer.allowed(user, ask):
+            who = f"{user.name} is not authorized to request tokens for this audience"
+            raise request.refuse(f'audience "{wanted[0]}" not found in pod spec volume, {who}')
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         """What the other plugins make of it is theirs."""
@@ -53,6 +76,8 @@ class NodeRestriction:
 def _pod(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
     if request.subresource == "status":
         return _pod_status(node, request)
+    if request.subresource == "eviction":
+        return _eviction(node, request, cluster)
     if request.subresource:
         allowed = "only 'status' and 'eviction' are allowed"
         return f'unexpected pod subresource "{request.subresource}", {allowed}'
@@ -62,6 +87,13 @@ def _pod(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
     if request.operation == "CREATE":
         return _mirror(node, request.obj or {}, cluster)
     return f'unexpected operation "{request.operation}", node "{node}" can only create and delete mirror pods'
+
+
+def _eviction(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
+    if request.operation != "CREATE":
+        return f"unexpected operation {request.operation}"
+    own = _bound_to(cluster.lookup(PODS, request.namespace, request.name), node)
+    return "" if own else f"node {node} can only evict pods with spec.nodeName set to itself"
 
 
 def _pod_status(node: str, request: AdmissionRequest) -> str:
@@ -179,20 +211,16 @@ def _account(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
         )
     if not _bound_to(pod, node):
         return "node requested token bound to a pod scheduled on a different node"
-    return _audience(node, spec.get("audiences") or [], pod)
+    return ""
 
 
-def _audience(node: str, audiences: list[str], pod: Obj) -> str:
-    if len(audiences) > 1:
-        return "node may only request 0 or 1 audiences"
-    wanted = audiences[0] if audiences else ""
-    for volume in pod["spec"].get("volumes") or ():
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            token = source.get("serviceAccountToken")
-            if token is not None and (token.get("audience") or "") == wanted:
-                return ""
-    who = f"{PREFIX}{node} is not authorized to request tokens for this audience"
-    return f'audience "{wanted}" not found in pod spec volume, {who}'
+def _slice(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
+    """Which it may change the authorizer says, which does not see what is made."""
+    obj = {"CREATE": request.obj, "DELETE": request.old}.get(request.operation)
+    if obj is None or obj["spec"].get("nodeName") == node:
+        return ""
+    verb = request.operation.lower()
+    return f"can only {verb} ResourceSlice with the same NodeName as the requesting node"
 
 
 def _claim(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
@@ -268,4 +296,5 @@ _CHECKS: dict[tuple[str, str], Check] = {
     ("coordination.k8s.io", "leases"): _lease,
     ("storage.k8s.io", "csinodes"): _csi_node,
     ("certificates.k8s.io", "certificatesigningrequests"): _signing_request,
+    ("resource.k8s.io", "resourceslices"): _slice,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.api.admission.request import AdmissionRequest, Cluster
+from podium.api.types import Obj
 from podium.api.types.resources import NODES, PODS
 
 TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
@@ -16,16 +17,22 @@ class PodTopologyLabels:
 
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         binds = request.resource is PODS and request.subresource == "binding"
-        pod = request.obj if binds else request.creates(PODS)
-        if pod is None or not (name := pod["spec"].get("nodeName")):
+        placed = request.obj if binds else request.creates(PODS)
+        if placed is None or not (name := _node_of(placed)):
             return
         node = cluster.lookup(NODES, "", name)
         there = ((node or {}).get("metadata") or {}).get("labels") or {}
         if found := {key: there[key] for key in TOPOLOGY if key in there}:
-            pod["metadata"]["labels"] = {**(pod["metadata"].get("labels") or {}), **found}
+            meta = placed.setdefault("metadata", {})
+            meta["labels"] = {**(meta.get("labels") or {}), **found}
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         """Labels refuse nothing."""
+
+
+def _node_of(placed: Obj) -> str:
+    """Of a pod, or of a Binding, whose labels its pod gets."""
+    return (placed.get("target") or {}).get("name") or (placed.get("spec") or {}).get("nodeName") or ""
 
 
 class TaintNodesByCondition:

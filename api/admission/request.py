@@ -37,8 +37,8 @@ Appears = Callable[[Resource, str, str], Awaitable[Obj | None]]
 class AdmissionRequest:
     """One write on its way in. `operation` is CREATE, UPDATE, DELETE or CONNECT; `obj` is None for a DELETE
     and may be changed in place by `mutate`, `old` is None for a CREATE and is read-only. `user` is the user
-    who asks; `options` is what the request's CreateOptions and so on say, and to `warnings` goes what the
-    client shall be told."""
+    who asks; `options` is what the request's CreateOptions and so on say, to `warnings` goes what the client
+    shall be told, and to `annotations` what the audit log notes."""
 
     operation: str
     resource: Resource
@@ -51,6 +51,7 @@ class AdmissionRequest:
     dry_run: bool = False
     options: Obj = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
     # Webhooks and policies that changed the object; `reinvocable` are those to ask again in the second round.
     changed: bool = False
     reinvoking: bool = False
@@ -63,6 +64,15 @@ class AdmissionRequest:
         meta = (self.obj or {}).get("metadata") or {}
         name = self.name or meta.get("name") or meta.get("generateName") or "Unknown"
         return forbidden(self.resource.plural, name, why, self.resource.group)
+
+    @property
+    def stand_in(self) -> Obj | None:
+        """The object, when it is not one of the resource but stands for one: a Scale, a Binding, the options
+        of a connection."""
+        if self.obj is None or not (self.subresource or self.operation == "CONNECT"):
+            return None
+        kind = self.obj.get("kind")
+        return self.obj if kind and "apiVersion" in self.obj and kind != self.resource.kind else None
 
     def creates(self, resource: Resource) -> Obj | None:
         """The object, when this request creates one of `resource`."""

@@ -46,9 +46,9 @@ def described(request: AdmissionRequest, as_: Resource) -> Obj:
 
 
 def _kind(resource: Resource, request: AdmissionRequest) -> Obj:
-    if request.operation == "CONNECT" and request.obj is not None:
-        group, _, version = request.obj["apiVersion"].rpartition("/")
-        return {"group": group, "version": version, "kind": request.obj["kind"]}
+    if (shown := request.stand_in) is not None:
+        group, _, version = shown["apiVersion"].rpartition("/")
+        return {"group": group, "version": version, "kind": shown["kind"]}
     return {"group": resource.group, "version": resource.version, "kind": resource.kind}
 
 

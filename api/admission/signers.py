@@ -26,7 +26,7 @@ class CertificateApproval:
         if (request.operation, request.resource, request.subresource) != ("UPDATE", REQUESTS, "approval"):
             return
         signer = (request.old or {})["spec"]["signerName"]
-        if not _may(self._authorizer, request, "approve", signer):
+        if not await _may(self._authorizer, request, "approve", signer):
             raise request.refuse(f'user not permitted to approve requests with signerName "{signer}"')
 
 
@@ -44,7 +44,7 @@ class CertificateSigning:
             return
         old, new = request.old or {}, request.obj or {}
         signer = old["spec"]["signerName"]
-        if _signed(old) != _signed(new) and not _may(self._authorizer, request, "sign", signer):
+        if _signed(old) != _signed(new) and not await _may(self._authorizer, request, "sign", signer):
             raise request.refuse(f'user not permitted to sign requests with signerName "{signer}"')
 
 
@@ -53,11 +53,12 @@ def _signed(obj: Obj) -> tuple[object, object]:
     return status.get("certificate"), status.get("conditions") or []
 
 
-def _may(authorizer: Authorizer, request: AdmissionRequest, verb: str, signer: str) -> bool:
+async def _may(authorizer: Authorizer, request: AdmissionRequest, verb: str, signer: str) -> bool:
     """For that signer, or for all of its domain."""
     user = request.user
-    domain = f"{signer.partition('/')[0]}/*"
-    return not isinstance(user, User) or any(
-        authorizer.allowed(user, Action(verb, REQUESTS.group, "signers", name=name))
-        for name in (signer, domain)
-    )
+    if not isinstance(user, User):
+        return True
+    for name in (signer, f"{signer.partition('/')[0]}/*"):
+        if await authorizer.allowed(user, Action(verb, REQUESTS.group, "signers", name=name)):
+            return True
+    return False

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from podium.api.auth.users import User
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
+from podium.api.types.selectors import Requirement
 
 
 class Action(NamedTuple):
-    """On a resource, or on a `path` that is none (then `resource` is ""). `name` is "" for a collection."""
+    """On a resource, or on a `path` that is none (then `resource` is ""). `name` is "" for a collection, of
+    which `fields` and `labels` are selected."""
 
     verb: str
     group: str = ""
@@ -19,13 +21,22 @@ class Action(NamedTuple):
     namespace: str = ""
     name: str = ""
     path: str = ""
+    version: str = ""
+    fields: tuple[Requirement, ...] = ()
+    labels: tuple[Requirement, ...] = ()
+
+    def selects(self, field: str, value: str) -> bool:
+        """Whether it is only about what has this value there."""
+        return any(term == (field, "In", (value,)) for term in self.fields)
 
 
 class Verdict(NamedTuple):
-    """`reason` says who allowed it, or what went wrong on the way to a no."""
+    """`reason` says who allowed it, or what went wrong on the way to a no. `denied` is a no that nobody else
+    is asked about."""
 
     allowed: bool
     reason: str = ""
+    denied: bool = False
 
 
 def forbidden(user: User, action: Action, reason: str = "") -> StatusError:

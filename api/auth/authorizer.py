@@ -3,7 +3,7 @@ and one yes is enough."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from podium.api.auth.actions import Action, Verdict, forbidden
@@ -11,11 +11,11 @@ from podium.api.auth.nodes import Nodes, node_of
 from podium.api.auth.rbac import Rbac
 from podium.api.auth.rules import Rule, compiled
 from podium.api.auth.users import ANONYMOUS, MASTERS, UNAUTHENTICATED, User
+from podium.api.auth.webhooks.authorization import AccessReviewer
 from podium.api.kinds import Kinds
 from podium.api.store.base import Store
 from podium.api.types import Obj
 from podium.api.types.errors import unauthorized
-from podium.api.types.resources import PERSISTENT_VOLUMES, PODS
 
 NODE, RBAC, ALWAYS_ALLOW = "Node", "RBAC", "AlwaysAllow"
 MODES = (NODE, RBAC, ALWAYS_ALLOW)
@@ -33,7 +33,9 @@ _MASTER = Verdict(True)
 
 
 class Mode(Protocol):
-    def decide(self, user: User, action: Action) -> Verdict: ...
+    """Some know at once, some have to ask."""
+
+    def decide(self, user: User, action: Action) -> Verdict | Awaitable[Verdict]: ...
 
 
 class Everything:
@@ -45,46 +47,55 @@ class Everything:
 
 
 class Authorizer:
-    """`modes` in the order in which they are asked. Raises ValueError for one that there is not."""
+    """`modes` in the order in which they are asked, by name, and webhooks. Raises ValueError for a name that
+    there is not."""
 
-    def __init__(self, modes: Collection[str], store: Store, kinds: Kinds) -> None:
-        if unknown := [mode for mode in modes if mode not in MODES]:
+    def __init__(self, modes: Sequence[str | AccessReviewer], store: Store, kinds: Kinds) -> None:
+        if unknown := [mode for mode in modes if isinstance(mode, str) and mode not in MODES]:
             raise ValueError(f"{unknown[0]!r} is no authorization mode")
         self.rbac = Rbac(store) if RBAC in modes else None
         self._open = ALWAYS_ALLOW in modes
         self._modes: list[Mode] = []
         for mode in modes:
             if mode == NODE:
-                volumes = kinds.of(PERSISTENT_VOLUMES).prefix
-                self._modes.append(Nodes(store, kinds.of(PODS).prefix, volumes))
+                self._modes.append(Nodes(store, kinds))
+            elif isinstance(mode, AccessReviewer):
+                self._modes.append(mode)
             elif mode == RBAC and self.rbac is not None:
                 self._modes.append(self.rbac)
             elif mode == ALWAYS_ALLOW:
                 self._modes.append(Everything())
         self._node = NODE in modes
+        self._webhook = any(isinstance(mode, AccessReviewer) for mode in modes)
 
-    def decide(self, user: User, action: Action) -> Verdict:
+    async def decide(self, user: User, action: Action) -> Verdict:
         if MASTERS in user.groups:
             return _MASTER
         reasons = []
         for mode in self._modes:
             verdict = mode.decide(user, action)
+            if not isinstance(verdict, Verdict):
+                verdict = await verdict
             if verdict.allowed:
                 return verdict
             if verdict.reason:
                 reasons.append(verdict.reason)
+            if verdict.denied:
+                return Verdict(False, "\n".join(reasons), denied=True)
         return Verdict(False, "\n".join(reasons))
 
-    def allowed(self, user: User, action: Action) -> bool:
-        return self.decide(user, action).allowed
+    async def allowed(self, user: User, action: Action) -> bool:
+        return (await self.decide(user, action)).allowed
 
-    def authorize(self, user: User, action: Action) -> None:
-        """Raises 403 as upstream words it, 401 for who did not say who he is."""
+    async def authorize(self, user: User, action: Action) -> None:
+        """Raises 403 as upstream words it; 401 for who did not say who he is, where that is all it takes."""
         if MASTERS in user.groups:
             return
-        verdict = self.decide(user, action)
+        verdict = await self.decide(user, action)
         if not verdict.allowed:
-            raise unauthorized() if user is ANONYMOUS else forbidden(user, action, verdict.reason)
+            if user is ANONYMOUS and self._open:
+                raise unauthorized()
+            raise forbidden(user, action, verdict.reason)
 
     def rules_of(self, user: User, namespace: str) -> tuple[list[Obj], str]:
         """The PolicyRules of what the user may do there, and why those may not be all."""
@@ -95,8 +106,10 @@ class Authorizer:
             rules = self.rbac.policy_rules(user, namespace)
         elif MASTERS in user.groups:
             rules = _EVERYTHING
-        partial = self._node and node_of(user)
-        return rules, "node authorizer does not support user rule resolution" if partial else ""
+        partial = ["node authorizer"] if self._node and node_of(user) else []
+        partial += ["webhook authorizer"] if self._webhook else []
+        faults = [f"{each} does not support user rule resolution" for each in partial]
+        return rules, faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]" if faults else ""
 
     def owned(self, user: User, namespace: str) -> list[Rule]:
         """What the user can pass on to others there."""

@@ -22,7 +22,7 @@ AUTHENTICATION = "authentication.k8s.io"
 ACCOUNT_GROUPS = "system:serviceaccounts"
 
 
-def impersonated(authorizer: Authorizer, user: User, headers: Iterable[Header]) -> User:
+async def impersonated(authorizer: Authorizer, user: User, headers: Iterable[Header]) -> User:
     """The user that the request is to be done as: `user`, unless it says somebody else. Raises 400, 403."""
     given = [(name, value.decode("latin-1")) for name, value in headers if name.startswith(START)]
     if not given:
@@ -38,7 +38,7 @@ def impersonated(authorizer: Authorizer, user: User, headers: Iterable[Header]) 
             key = unquote(header[len(EXTRA) :].decode("latin-1"))
             extra[key] = (*extra.get(key, ()), value)
     for action in _actions(name, groups, uid, extra):
-        authorizer.authorize(user, action)
+        await authorizer.authorize(user, action)
     return User(name, _groups(name, groups), uid, extra)
 
 

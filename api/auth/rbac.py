@@ -56,6 +56,8 @@ class Rights:
     decided: dict[Action, Verdict] = field(default_factory=dict)
 
     def decide(self, action: Action) -> Verdict:
+        if action.fields or action.labels or action.version:
+            action = action._replace(fields=(), labels=(), version="")
         key = action if self.named or not action.name else action._replace(name="")
         verdict = self.decided.get(key)
         if verdict is None:

@@ -9,6 +9,7 @@ from podium.api.types import Obj
 
 SECRETS, CONFIG_MAPS, CLAIMS, ACCOUNTS = "secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts"
 RESOURCE_CLAIMS = "resourceclaims"
+_VOLUME_SECRETS = ("secretRef", "nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef")
 
 
 class Reference(NamedTuple):
@@ -20,6 +21,21 @@ class Reference(NamedTuple):
 def references(pod: Obj) -> set[Reference]:
     namespace = pod["metadata"]["namespace"]
     return {Reference(plural, namespace, name) for plural, name in _named(pod) if name}
+
+
+def volume_secrets(volume: Obj) -> set[Reference]:
+    """What a PersistentVolume refers to, which whoever mounts it has to read."""
+    spec = volume["spec"]
+    home = (spec.get("claimRef") or {}).get("namespace", "")
+    found = set()
+    for source in spec.values():
+        for key in _VOLUME_SECRETS if isinstance(source, dict) else ():
+            if secret := source.get(key):
+                found.add(Reference(SECRETS, secret.get("namespace") or home, secret.get("name", "")))
+    azure = spec.get("azureFile") or {}
+    if azure:
+        found.add(Reference(SECRETS, azure.get("secretNamespace") or home, azure.get("secretName", "")))
+    return found
 
 
 def _named(pod: Obj) -> Iterator[tuple[str, str]]:

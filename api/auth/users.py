@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ UNAUTHENTICATED = "system:unauthenticated"
 MASTERS = "system:masters"
 NODES = "system:nodes"
 BOOTSTRAPPERS = "system:bootstrappers"
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 
 
 class User(NamedTuple):
@@ -33,14 +35,28 @@ class User(NamedTuple):
         return info
 
 
+def authenticated(user: User) -> User:
+    """With the group that everybody is in who said who he is."""
+    if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups:
+        return user
+    return user._replace(groups=(*user.groups, AUTHENTICATED))
+
+
 ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 # What runs inside the server's own process and what it does itself.
 SYSTEM = User("system:apiserver", (MASTERS, AUTHENTICATED))
 
 
+def validity(peer: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """From when to when a client certificate is valid, in seconds; None without one."""
+    if not peer:
+        return None
+    return ssl.cert_time_to_seconds(peer["notBefore"]), ssl.cert_time_to_seconds(peer["notAfter"])
+
+
 def from_certificate(peer: Mapping[str, Any] | None) -> User | None:
-    """The user a verified client certificate names: CN is the user, every O a group. `peer` is `ssl`'s
-    decoded form."""
+    """The user a client certificate names whose signature was verified: CN is the user, every O a group.
+    `peer` is `ssl`'s decoded form."""
     if not peer:
         return None
     fields: Sequence[Sequence[tuple[str, str]]] = peer.get("subject", ())

@@ -28,7 +28,7 @@ def warnings(policy: Obj, kinds: Kinds) -> list[Obj]:
     found = []
     for field, expression in _expressions(policy["spec"]):
         faults = [
-            f"{kind.resource.api_version}, Kind={kind.resource.kind}: {fault}"
+            f"{kind.resource.api_version}, Kind={kind.resource.kind}: compilation failed: {fault}\n"
             for kind, checker in checkers
             if (fault := checker.fault(expression))
         ]

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
+import orjson
+
+from podium.api.admission.answering import Answers, Decides
 from podium.api.admission.conditions import ConditionError, holds
 from podium.api.admission.matching import match_rules, namespace_of, selects_namespace, selects_object
 from podium.api.admission.policies.evaluation import NAMES, Evaluation, visible
 from podium.api.admission.policies.mutating import mutated
 from podium.api.admission.policies.params import Misconfigured, Params
-from podium.api.admission.policies.validating import CODES, Denial, validate
+from podium.api.admission.policies.validating import CODES, Denial, Judgement, validate
 from podium.api.admission.request import AdmissionRequest, Lookup
 from podium.api.admission.reviewing import described
 from podium.api.admission.versions import Versions
 from podium.api.cel import CompileError, EvaluationError
+from podium.api.kinds import Kind
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import NAMESPACES, Resource
+
+FAILURE = "validation.policy.admission.k8s.io/validation_failure"
+_VALIDATING = "ValidatingAdmissionPolicy"
 
 
 class Policy(NamedTuple):
@@ -65,24 +73,37 @@ class Case(NamedTuple):
 class Policies:
     """Evaluates the policies that a request concerns."""
 
-    def __init__(self, versions: Versions, params: Params, lookup: Lookup) -> None:
+    def __init__(
+        self, versions: Versions, params: Params, lookup: Lookup, decides: Decides | None = None
+    ) -> None:
         self._versions = versions
         self._params = params
         self._lookup = lookup
+        self._decides = decides
 
-    def validate(self, policies: list[Policy], request: AdmissionRequest) -> None:
+    async def validate(self, policies: list[Policy], request: AdmissionRequest) -> None:
         """Raises StatusError for the first denial."""
         denied: list[StatusError] = []
-        for case in self._cases(policies, request, "ValidatingAdmissionPolicy"):
+        annotations: dict[str, list[str]] = {}
+        for case in self._cases(policies, request, _VALIDATING):
             if isinstance(case, StatusError):
                 denied.append(case)
                 continue
-            for denial in self._denials(case, request):
+            judged = await self._judged(case, request)
+            for denial in judged.denials:
                 self._act(case, denial, request, denied)
+            denied += [
+                refusal(_VALIDATING, case.policy, case.binding, each, request) for each in judged.failures
+            ]
+            for key, value in judged.annotations.items():
+                told = annotations.setdefault(f"{case.policy.name}/{key}", [])
+                if value not in told:
+                    told.append(value)
+        request.annotations |= {key: ", ".join(told) for key, told in annotations.items()}
         if denied:
             raise denied[0]
 
-    def mutate(self, policies: list[Policy], request: AdmissionRequest) -> None:
+    async def mutate(self, policies: list[Policy], request: AdmissionRequest) -> None:
         """Raises StatusError for a policy that fails."""
         if request.obj is None or request.operation not in ("CREATE", "UPDATE"):
             return
@@ -92,7 +113,7 @@ class Policies:
             key = f"policy/{case.policy.name}/{case.binding['metadata']['name']}"
             if request.reinvoking and key not in request.reinvocable:
                 continue
-            if self._mutate(case, request):
+            if await self._mutate(case, request):
                 request.reinvocable |= request.invoked
                 request.changed = True
             if case.policy.spec.get("reinvocationPolicy") == "IfNeeded":
@@ -134,8 +155,8 @@ class Policies:
             return request.resource
         return match_rules(rules, request, versions, how)
 
-    def _values(self, case: Case, request: AdmissionRequest) -> dict[str, Any]:
-        obj, old = self._versions.both(request, case.as_)
+    async def _values(self, case: Case, request: AdmissionRequest, answers: Answers) -> dict[str, Any]:
+        obj, old = await self._versions.both(request, case.as_)
         own = request.resource.plural == NAMESPACES.plural and not request.resource.group
         return {
             "object": obj,
@@ -143,46 +164,71 @@ class Policies:
             "request": described(request, case.as_),
             "params": case.param,
             "namespaceObject": None if own else visible(namespace_of(request, self._lookup)),
+            "authorizer": answers.authorizer(request, case.as_),
         }
 
-    def _denials(self, case: Case, request: AdmissionRequest) -> list[Denial]:
-        spec, values = case.policy.spec, self._values(case, request)
-        try:
+    async def _judged(self, case: Case, request: AdmissionRequest) -> Judgement:
+        spec, answers = case.policy.spec, Answers(self._decides)
+        values = await self._values(case, request, answers)
+
+        def judge() -> Judgement:
             if not holds(spec.get("matchConditions") or [], NAMES, values):
-                return []
+                return Judgement()
+            return validate(spec, Evaluation(spec, values))
+
+        try:
+            return await answers.settled(judge)
         except ConditionError as error:
-            return [Denial(str(error))] if case.policy.fails else []
-        return validate(spec, Evaluation(spec, values))
+            return Judgement([Denial(str(error))] if case.policy.fails else [])
 
     def _act(self, case: Case, denial: Denial, request: AdmissionRequest, denied: list[StatusError]) -> None:
         policy, binding = case.policy, case.binding
         for action in binding["spec"].get("validationActions") or ():
             if action == "Deny":
-                denied.append(refusal("ValidatingAdmissionPolicy", policy, binding, denial, request))
+                denied.append(refusal(_VALIDATING, policy, binding, denial, request))
+            elif action == "Audit":
+                request.annotations.setdefault(FAILURE, _audited(policy, binding, denial))
             elif action == "Warn":
                 request.warnings.append(
                     f"Validation failed for ValidatingAdmissionPolicy '{policy.name}' with binding "
                     f"'{binding['metadata']['name']}': {denial.message}"
                 )
 
-    def _mutate(self, case: Case, request: AdmissionRequest) -> bool:
+    async def _mutate(self, case: Case, request: AdmissionRequest) -> bool:
         """Gives whether the object is another one now."""
         spec, changed = case.policy.spec, False
         kind = self._versions.kind(case.as_)
+        answers = Answers(self._decides)
         try:
-            if kind is None or not holds(
-                spec.get("matchConditions") or [], NAMES, self._values(case, request)
-            ):
+            values = await self._values(case, request, answers)
+            conditions = spec.get("matchConditions") or []
+            if kind is None or not await answers.settled(partial(holds, conditions, NAMES, values)):
                 return False
             for mutation in spec.get("mutations") or ():
-                values = self._values(case, request)
-                made = mutated(mutation, Evaluation(spec, values), values["object"], kind)
-                changed |= self._versions.replace(request, case.as_, made)
+                values = await self._values(case, request, answers)
+                made = await answers.settled(partial(_mutated, mutation, spec, values, kind))
+                changed |= await self._versions.replace(request, case.as_, made)
         except (CompileError, ConditionError, EvaluationError, StatusError) as error:
             if case.policy.fails:
                 text = error.message if isinstance(error, StatusError) else str(error)
                 raise refusal("policy", case.policy, case.binding, Denial(text), request) from None
         return changed
+
+
+def _mutated(mutation: Obj, spec: Obj, values: dict[str, Any], kind: Kind) -> Obj:
+    return mutated(mutation, Evaluation(spec, values), values["object"], kind)
+
+
+def _audited(policy: Policy, binding: Obj, denial: Denial) -> str:
+    """What the audit log notes of a request that was let through, or not."""
+    failure = {
+        "message": denial.message,
+        "policy": policy.name,
+        "binding": binding["metadata"]["name"],
+        "expressionIndex": denial.place,
+        "validationActions": binding["spec"].get("validationActions") or [],
+    }
+    return orjson.dumps([failure]).decode()
 
 
 def refusal(

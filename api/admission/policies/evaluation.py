@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podium.api.cel import EvaluationError, compile_expression
+from podium.api.cel import Budget, EvaluationError, compile_expression
 from podium.api.types import Obj
 
-NAMES = ("object", "oldObject", "request", "params", "namespaceObject")
+NAMES = ("object", "oldObject", "request", "params", "namespaceObject", "authorizer")
 
 
 class Evaluation:
@@ -20,6 +20,7 @@ class Evaluation:
         self._expressions = {entry["name"]: entry["expression"] for entry in spec.get("variables") or ()}
         self._order = tuple(self._expressions)
         self._found: dict[str, Any] = {}
+        self._budget = Budget()
 
     def value(self, expression: str, returns: tuple[str, ...] = (), *, structs: bool = False) -> Any:
         """Raises CompileError, EvaluationError."""
@@ -29,7 +30,7 @@ class Evaluation:
         self, expression: str, known: tuple[str, ...], returns: tuple[str, ...], structs: bool
     ) -> Any:
         program = compile_expression(expression, NAMES, returns, known, structs)
-        return program.evaluate(self._values, self._variable)
+        return program.evaluate(self._values, self._variable, self._budget)
 
     def _variable(self, name: str) -> Any:
         if name not in self._found:

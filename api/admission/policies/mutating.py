@@ -7,7 +7,7 @@ from typing import Any
 from podium.api.admission.policies.evaluation import Evaluation
 from podium.api.apply.shapes import LEAF, Shape, Shapes, check_unique
 from podium.api.apply.values import merge
-from podium.api.cel import EvaluationError
+from podium.api.cel import EvaluationError, plain
 from podium.api.kinds import Kind
 from podium.api.schema import patches
 from podium.api.types import Obj
@@ -20,9 +20,9 @@ def mutated(mutation: Obj, evaluation: Evaluation, obj: Obj, kind: Kind) -> Obj:
     """The object after one mutation; a new one. Raises CompileError, EvaluationError."""
     if mutation["patchType"] == "JSONPatch":
         expression = (mutation.get("jsonPatch") or {}).get("expression") or ""
-        return _patched(obj, evaluation.value(expression, ("list",), structs=True))
+        return _patched(obj, plain(evaluation.value(expression, ("list",), structs=True)))
     expression = (mutation.get("applyConfiguration") or {}).get("expression") or ""
-    return _applied(obj, evaluation.value(expression, ("map",), structs=True), kind)
+    return _applied(obj, plain(evaluation.value(expression, ("map",), structs=True)), kind)
 
 
 def _patched(obj: Obj, operations: Any) -> Obj:

@@ -41,6 +41,13 @@ class WebhookClient:
 
     async def call(self, config: Obj, body: Obj, seconds: int) -> Any:
         """The decoded answer. Raises CallFailed."""
+        try:
+            return await self.post(config, body, seconds)
+        except CallFailed as error:
+            raise CallFailed(f"failed to call webhook: {error}") from None
+
+    async def post(self, config: Obj, body: Obj, seconds: int, most: int = MOST) -> Any:
+        """As `call`, with the bare reason of a failure. Of the answer, `most` bytes are read."""
         import aiohttp
 
         shown = shown_url(config, seconds)
@@ -52,11 +59,12 @@ class WebhookClient:
                     url, data=orjson.dumps(body), headers=HEADERS, allow_redirects=False, **options
                 ) as response,
             ):
-                return await _read(response)
+                return await _read(response, most)
         except TimeoutError:
             raise _failed(shown, "context deadline exceeded") from None
         except StatusError as error:
-            raise _failed(shown, error.message) from None
+            why = error.message if error.code != 404 else f'service "{config["service"]["name"]}" not found'
+            raise _failed(shown, why) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise _failed(shown, f"tls: failed to verify certificate: x509: {_why(error)}") from None
         except aiohttp.ClientConnectorError as error:
@@ -110,25 +118,23 @@ def context_of(bundle: str) -> ssl.SSLContext:
         raise ValueError(f"unable to load root certificates: {error}") from None
 
 
-async def _read(response: aiohttp.ClientResponse) -> Any:
+async def _read(response: aiohttp.ClientResponse, most: int) -> Any:
     body = b""
     async for piece in response.content.iter_any():
         body += piece
-        if len(body) > MOST:
-            raise CallFailed(f"failed to call webhook: the server's answer is larger than {MOST} bytes")
+        if len(body) > most:
+            raise CallFailed(f"the server's answer is larger than {most} bytes")
     if not 200 <= response.status < 300:
         text = body[:2048].decode(errors="replace").strip() or UNEXPLAINED
-        raise CallFailed(f"failed to call webhook: {text}")
+        raise CallFailed(text)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise CallFailed(
-            f"failed to call webhook: couldn't get version/kind; json parse error: {error}"
-        ) from None
+        raise CallFailed(f"couldn't get version/kind; json parse error: {error}") from None
 
 
 def _failed(url: str, why: str) -> CallFailed:
-    return CallFailed(f'failed to call webhook: Post "{url}": {why}')
+    return CallFailed(f'Post "{url}": {why}')
 
 
 def _refusal(error: aiohttp.ClientConnectorError) -> str:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from podium.api.admission.answering import Answers, Decides
 from podium.api.admission.conditions import ConditionError, matches_all
 from podium.api.admission.matching import match_rules, selects_namespace, selects_object
 from podium.api.admission.request import AdmissionRequest, Lookup
@@ -54,10 +55,13 @@ def hooks_of(configurations: Iterable[Obj]) -> list[Hook]:
 class Webhooks:
     """Asks the webhooks that a request concerns."""
 
-    def __init__(self, client: WebhookClient, versions: Versions, lookup: Lookup) -> None:
+    def __init__(
+        self, client: WebhookClient, versions: Versions, lookup: Lookup, decides: Decides | None = None
+    ) -> None:
         self._client = client
         self._versions = versions
         self._lookup = lookup
+        self._decides = decides
 
     async def mutate(self, hooks: list[Hook], request: AdmissionRequest) -> None:
         """One after the other, each sees what those before it made of the object. Those that want to be asked
@@ -69,7 +73,7 @@ class Webhooks:
             if as_ is None:
                 continue
             found = await self._ask(hook, request, as_, mutating=True)
-            if found is not None and found.patch and self._patch(hook, request, as_, found.patch):
+            if found is not None and found.patch and await self._patch(hook, request, as_, found.patch):
                 request.reinvocable |= request.invoked
                 request.changed = True
             if hook.spec.get("reinvocationPolicy") == "IfNeeded":
@@ -100,8 +104,9 @@ class Webhooks:
         if as_ is None or not conditions:
             return as_
         try:
-            obj, old = self._versions.both(request, as_)
-            return as_ if matches_all(conditions, request, as_, obj, old) else None
+            objects = await self._versions.both(request, as_)
+            answers = Answers(self._decides)
+            return as_ if await matches_all(conditions, request, as_, objects, answers) else None
         except ConditionError as error:
             if hook.ignores_failures:
                 return None
@@ -120,6 +125,7 @@ class Webhooks:
             self._forgiven(hook, error)
             return None
         request.warnings += found.warnings
+        request.annotations |= {f"{hook.name}/{key}": text for key, text in found.annotations.items()}
         if not found.allowed:
             raise denial(hook.name, found.status)
         return found
@@ -138,13 +144,15 @@ class Webhooks:
             why = "webhook does not accept known AdmissionReview versions (v1, v1beta1)"
             raise CallFailed(f"could not create admission objects: {why}")
         uid = str(uuid.uuid4())
-        obj, old = self._versions.both(request, as_)
+        obj, old = await self._versions.both(request, as_)
         body = review(request, as_, uid, version, obj, old)
         seconds = int(hook.spec.get("timeoutSeconds") or 10)
         answer = await self._client.call(hook.spec["clientConfig"], body, seconds)
         return verdict(answer, uid, version, mutating=mutating)
 
-    def _patch(self, hook: Hook, request: AdmissionRequest, as_: Resource, operations: list[Obj]) -> bool:
+    async def _patch(
+        self, hook: Hook, request: AdmissionRequest, as_: Resource, operations: list[Obj]
+    ) -> bool:
         """Applies the patch to the request's object, in place; gives whether that changed it."""
         if request.obj is None or request.operation == "CONNECT":
             raise internal(
@@ -152,8 +160,8 @@ class Webhooks:
                 "which is not supported for this operation"
             )
         try:
-            made = patched(self._versions.shown(request.obj, as_), operations)
-            return self._versions.replace(request, as_, made)
+            made = patched(await self._versions.shown(request.obj, request, as_), operations)
+            return await self._versions.replace(request, as_, made)
         except CallFailed as error:
             self._forgiven(hook, error)
             return False

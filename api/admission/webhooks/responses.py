@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,6 +26,7 @@ class Verdict(NamedTuple):
     status: Obj
     patch: list[Obj] | None
     warnings: list[str]
+    annotations: Mapping[str, str] = MappingProxyType({})
 
 
 def verdict(answer: Any, uid: str, version: str, *, mutating: bool) -> Verdict:
@@ -34,18 +37,21 @@ def verdict(answer: Any, uid: str, version: str, *, mutating: bool) -> Verdict:
     if not isinstance(response, dict):
         raise _unusable("webhook response was absent")
     expected = f"admission.k8s.io/{version}"
-    told = (answer.get("apiVersion"), answer.get("kind"))
-    if told != (expected, "AdmissionReview"):
+    type_ = (answer.get("apiVersion"), answer.get("kind"))
+    if type_ != (expected, "AdmissionReview"):
         wanted = f"expected webhook response of {expected}, Kind=AdmissionReview"
-        raise _unusable(f"{wanted}, got {told[0] or ''}, Kind={told[1] or ''}")
+        raise _unusable(f"{wanted}, got {type_[0] or ''}, Kind={type_[1] or ''}")
     if response.get("uid") != uid:
         raise _unusable(f'expected response.uid="{uid}", got "{response.get("uid") or ""}"')
     warnings = [text for text in response.get("warnings") or () if isinstance(text, str)]
     status = response.get("status")
     patch = _patch(response, version, mutating)
-    return Verdict(
-        response.get("allowed") is True, status if isinstance(status, dict) else {}, patch, warnings
+    told = response.get("auditAnnotations")
+    annotations = (
+        {key: text for key, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
     )
+    allowed = response.get("allowed") is True
+    return Verdict(allowed, status if isinstance(status, dict) else {}, patch, warnings, annotations)
 
 
 def _unusable(why: str) -> CallFailed:

@@ -21,7 +21,8 @@ _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 # What the daemon of a node needs besides `system:node`: it serves the pod network and the Services, and makes
 # the volumes of its disk. NodeRestriction says which of them are its own.
 _DAEMON = (
-    "read: nodes pods services namespaces persistentvolumeclaims persistentvolumes",
+    "list,watch: nodes pods namespaces",
+    "read: services persistentvolumeclaims persistentvolumes",
     "read: endpointslices.discovery.k8s.io networkpolicies.networking.k8s.io storageclasses.storage.k8s.io",
     "create,update,patch,delete: persistentvolumes",
     "update,patch: persistentvolumeclaims persistentvolumeclaims/status",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from podium.api.server import ApiServer
+from podium.api.auth.authorizer import RBAC
+from podium.api.server import ApiServer, ServerConfig
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import (
@@ -16,6 +18,7 @@ from podium.api.types.resources import (
     DEPLOYMENTS,
     MUTATING_ADMISSION_POLICIES,
     MUTATING_ADMISSION_POLICY_BINDINGS,
+    PODS,
     VALIDATING_ADMISSION_POLICIES,
     VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
@@ -72,6 +75,10 @@ class World:
             },
         }
         return await self.client.create(DEPLOYMENTS, {"metadata": {"name": "a"}, "spec": spec}, "default")
+
+    async def scale(self, replicas: int) -> Obj:
+        wanted = {"metadata": {"name": "a", "namespace": "default"}, "spec": {"replicas": replicas}}
+        return await self.client.update(DEPLOYMENTS, wanted, subresource="scale")
 
 
 @pytest.fixture
@@ -216,6 +223,16 @@ async def test_a_json_patch_is_made_by_an_expression(world: World) -> None:
     assert made["metadata"]["labels"] == {"x/y": "z"}
 
 
+async def test_what_an_expression_makes_is_json(world: World) -> None:
+    await world.mutation(applied("Object{data: {'at': timestamp('2026-01-02T03:04:05Z'), 'raw': b'a'}}"))
+    assert (await world.create())["data"] == {"at": "2026-01-02T03:04:05Z", "raw": "YQ=="}
+
+
+async def test_what_has_no_form_in_json_cannot_be_set(world: World) -> None:
+    await world.mutation(applied("Object{data: {'size': quantity('1Gi')}}"))
+    assert "type conversion error from 'kubernetes.Quantity'" in (await world.refusal()).message
+
+
 async def test_a_mutation_that_fails_refuses_the_request(world: World) -> None:
     await world.mutation(patched("[JSONPatch{op: 'remove', path: '/nowhere'}]"))
     refused = await world.refusal()
@@ -236,6 +253,40 @@ async def test_an_expression_that_is_expensive_is_refused_soon(world: World) -> 
     await world.policy("object.data.all(a, object.data.all(b, object.data.all(c, a + b + c != '')))")
     refused = await world.refusal(data={f"key-{index}": "v" for index in range(100)})
     assert "cost limit exceeded" in refused.message
+
+
+async def test_an_expression_that_takes_long_does_not_hold_up_other_requests(world: World) -> None:
+    await world.policy("object.data.all(a, object.data.all(b, a != b || a.startsWith('key')))")
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - before)
+
+    watching = asyncio.create_task(watch())
+    await world.create(data={f"key-{index}": "v" for index in range(200)})
+    watching.cancel()
+    # The evaluation itself takes several times as long.
+    assert longest < 0.1
+
+
+async def test_an_expression_asks_what_the_user_may_do(world: World) -> None:
+    may = "authorizer.group('').resource('secrets').namespace('default').check('create').allowed()"
+    await world.policy(f"{may} && authorizer.requestResource.check('create').allowed()")
+    await world.create("a")
+
+
+async def test_what_an_expression_may_not_is_what_its_user_may_not() -> None:
+    server = ApiServer(ServerConfig(authorization=(RBAC,)))
+    await server.start()
+    world = World(server)
+    account = "authorizer.serviceAccount('default', 'nobody').group('').resource('pods').check('get')"
+    await world.policy({"expression": f"{account}.allowed()", "messageExpression": "'no: ' + object.kind"})
+    assert (await world.refusal()).message.endswith("denied request: no: ConfigMap")
+    await server.close()
 
 
 async def test_expressions_are_held_against_the_types_that_a_policy_names(world: World) -> None:
@@ -262,7 +313,8 @@ async def test_expressions_are_held_against_the_types_that_a_policy_names(world:
     clash = "found no matching overload for '_>_' applied to '(int, string)'"
     assert clash in found["spec.validations[1].expression"]
     assert "undefined field 'nope'" in found["spec.validations[2].expression"]
-    assert found["spec.validations[1].expression"].startswith("apps/v1, Kind=Deployment: ERROR: <input>:1:")
+    text = found["spec.validations[1].expression"]
+    assert text.startswith("apps/v1, Kind=Deployment: compilation failed: ERROR: <input>:1:")
 
 
 async def test_an_expression_that_is_none_is_refused_with_its_place(world: World) -> None:
@@ -270,3 +322,72 @@ async def test_an_expression_that_is_none_is_refused_with_its_place(world: World
         await world.policy("object.metadata.name ==")
     assert "spec.validations[0].expression: Invalid value" in refused.value.message
     assert "compilation failed: ERROR: <input>:1:24: Syntax error" in refused.value.message
+
+
+def rules_for(*resources: str) -> Obj:
+    operations = ["CREATE", "UPDATE"]
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": operations, "resources": [*resources]}
+    return {"resourceRules": [rule]}
+
+
+async def test_a_scale_is_judged_as_a_scale(world: World) -> None:
+    await world.policy(
+        "object.kind == 'Scale' && request.kind.kind == 'Scale' && object.spec.replicas <= 3 "
+        "&& oldObject.spec.replicas == 1 && request.resource.resource == 'deployments'",
+        matchConstraints=rules_for("deployments/scale"),
+    )
+    await world.deploy()
+    assert (await world.scale(2))["spec"]["replicas"] == 2
+    with pytest.raises(StatusError, match="denied request"):
+        await world.scale(7)
+
+
+async def test_a_scale_is_mutated_as_a_scale(world: World) -> None:
+    await world.mutation(
+        applied("Object{spec: Object.spec{replicas: 5}}"), matchConstraints=rules_for("deployments/scale")
+    )
+    await world.deploy()
+    assert (await world.scale(2))["spec"]["replicas"] == 5
+    assert (await world.client.get(DEPLOYMENTS, "a", "default"))["spec"]["replicas"] == 5
+
+
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        ("binding", {"kind": "Binding", "target": {"kind": "Node", "name": "forbidden"}}),
+        ("eviction", {"kind": "Eviction", "deleteOptions": {"gracePeriodSeconds": 7}}),
+    ],
+)
+async def test_what_is_created_for_a_pod_is_judged_as_what_it_is(
+    world: World, resource: str, body: Obj
+) -> None:
+    seen = {
+        "binding": "object.target.name != 'forbidden'",
+        "eviction": "object.?deleteOptions.gracePeriodSeconds.orValue(0) != 7",
+    }[resource]
+    await world.policy(
+        f"request.kind.kind == '{body['kind']}' && request.name == 'p' && {seen}",
+        matchConstraints=rules_for(f"pods/{resource}"),
+    )
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    await world.client.create(PODS, pod, "default")
+    with pytest.raises(StatusError, match="denied request"):
+        await world.client.create(
+            PODS, {**body, "metadata": {"name": "p"}}, "default", subresource=resource, name="p"
+        )
+    allowed = {"binding": {"target": {"name": "n"}}, "eviction": {}}[resource]
+    await world.client.create(
+        PODS, {**allowed, "metadata": {"name": "p"}}, "default", subresource=resource, name="p"
+    )
+
+
+async def test_a_request_shows_its_options(world: World) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["configmaps"]}
+    await world.policy(
+        "request.options.kind == 'DeleteOptions' && request.options.propagationPolicy == 'Foreground'",
+        matchConstraints={"resourceRules": [rule]},
+    )
+    await world.create("a")
+    with pytest.raises(StatusError, match="denied request"):
+        await world.client.delete(CONFIG_MAPS, "a", "default")
+    await world.client.delete(CONFIG_MAPS, "a", "default", propagation="Foreground")

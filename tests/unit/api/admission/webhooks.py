@@ -19,11 +19,12 @@ Answer = Callable[[Obj], Any]
 
 
 class WebhookServer:
-    """`answer` makes an AdmissionReview's response of its request; bytes are sent as they are, an Event is
+    """`answer` makes a review's response of its request; bytes are sent as they are, an Event is
     waited for."""
 
     def __init__(self, bundle: str) -> None:
         self.bundle = bundle
+        self.kind = "AdmissionReview"
         self.port = 0
         self.asked: list[Obj] = []
         self.answer: Answer = lambda request: {"allowed": True}
@@ -54,7 +55,7 @@ class WebhookServer:
         if isinstance(answer, bytes):
             return answer
         response = {"uid": request["uid"], **answer}
-        told = {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
+        told = {"apiVersion": review["apiVersion"], "kind": self.kind, "response": response}
         return orjson.dumps(told)
 
 

@@ -160,3 +160,92 @@ async def test_a_bootstrap_token_is_for_signing_requests(acting: As) -> None:
     assert await joins("GET", f"{DEFAULT}/pods") == 403
     assert await joins("GET", f"{CORE}/nodes") == 403
     assert await joins("DELETE", f"{requests}/a") == 403
+
+
+async def test_a_node_lists_its_own_pods_and_gets_no_others(http: Http, node: As) -> None:
+    await pod(http, "a", "one")
+    await pod(http, "b", "other")
+    await http.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/podium:node")
+    pods = f"{CORE}/pods"
+    assert (await node(ONE, "GET", f"{pods}?fieldSelector=spec.nodeName%3Done")).names == ["a"]
+    assert (await node(ONE, "GET", f"{DEFAULT}/pods/a")).code == 200
+    assert (await node(ONE, "GET", f"{DEFAULT}/pods/b")).code == 403
+    for query in ("", "?fieldSelector=spec.nodeName%3Dother", "?fieldSelector=spec.nodeName%21%3Done"):
+        refused = await node(ONE, "GET", pods + query)
+        assert refused.message == (
+            'pods is forbidden: User "system:node:one" cannot list resource "pods" in API group "" at the '
+            "cluster scope: can only list/watch pods with spec.nodeName field selector"
+        )
+
+
+async def test_a_node_has_its_own_slices_and_attachments(http: Http, node: As) -> None:
+    slices = "/apis/resource.k8s.io/v1/resourceslices"
+    assert (await node(ONE, "GET", f"{slices}?fieldSelector=spec.nodeName%3Done")).code == 200
+    assert (await node(ONE, "GET", slices)).code == 403
+    attachments = "/apis/storage.k8s.io/v1/volumeattachments"
+    spec = {"attacher": "a.example", "nodeName": "one", "source": {"persistentVolumeName": "v"}}
+    await http.made(attachments, {"metadata": {"name": "x"}, "spec": spec})
+    assert (await node(ONE, "GET", f"{attachments}/x")).code == 200
+    assert (await node(OTHER, "GET", f"{attachments}/x")).code == 403
+
+
+async def test_a_node_reads_the_secrets_of_its_volumes(http: Http, node: As) -> None:
+    await http.made(f"{DEFAULT}/secrets", {"metadata": {"name": "s"}})
+    source = {"driver": "d.example", "volumeHandle": "h",
+              "nodePublishSecretRef": {"name": "s", "namespace": "default"}}  # fmt: skip
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "csi": source,
+            "claimRef": {"namespace": "default", "name": "c"}}  # fmt: skip
+    await http.made(f"{CORE}/persistentvolumes", {"metadata": {"name": "v"}, "spec": spec})
+    assert (await node(ONE, "GET", f"{DEFAULT}/secrets/s")).code == 403
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+    await pod(http, "a", "one", volumes=volumes)
+    assert (await node(ONE, "GET", f"{DEFAULT}/secrets/s")).code == 200
+    assert (await node(OTHER, "GET", f"{DEFAULT}/secrets/s")).code == 403
+
+
+async def test_a_node_makes_slices_of_its_own_devices_only(http: Http, node: As) -> None:
+    slices = "/apis/resource.k8s.io/v1/resourceslices"
+
+    def of(where: str) -> dict[str, Any]:
+        pool = {"name": where, "generation": 1, "resourceSliceCount": 1}
+        spec = {"driver": "d.example", "nodeName": where, "pool": pool, "devices": []}
+        return {"metadata": {"name": f"slice-{where}"}, "spec": spec}
+
+    assert (await node(ONE, "POST", slices, of("one"))).code == 201
+    refused = await node(ONE, "POST", slices, of("other"))
+    assert refused.code == 403
+    assert "can only create ResourceSlice with the same NodeName as the requesting node" in refused.message
+    await http.made(slices, of("other"))
+    assert (await node(ONE, "DELETE", f"{slices}/slice-other")).code == 403
+    assert (await node(ONE, "DELETE", f"{slices}/slice-one")).code == 200
+
+
+async def test_a_node_gets_tokens_for_whom_a_driver_or_a_role_names(http: Http, node: As) -> None:
+    await http.made(f"{DEFAULT}/serviceaccounts", {"metadata": {"name": "robot"}})
+    driver = {"metadata": {"name": "d.example"}, "spec": {"tokenRequests": [{"audience": "vault"}]}}
+    await http.made("/apis/storage.k8s.io/v1/csidrivers", driver)
+    volumes = [{"name": "v", "csi": {"driver": "d.example"}}]
+    made = await pod(http, "a", "one", serviceAccountName="robot", volumes=volumes)
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": made["metadata"]["uid"]}
+
+    async def asked(audience: str) -> Reply:
+        spec = {"audiences": [audience], "boundObjectRef": bound}
+        return await node(ONE, "POST", f"{DEFAULT}/serviceaccounts/robot/token", {"spec": spec})
+
+    assert (await asked("vault")).code == 201
+    refused = await asked("bank")
+    assert refused.code == 403
+    assert 'audience "bank" not found in pod spec volume, system:node:one is not' in refused.message
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    rule = {"apiGroups": [""], "resources": ["bank"], "verbs": ["request-serviceaccounts-token-audience"]}
+    await http.made(f"{rbac}/clusterroles", {"metadata": {"name": "bank"}, "rules": [rule]})
+    group = "rbac.authorization.k8s.io"
+    await http.made(
+        f"{rbac}/clusterrolebindings",
+        {
+            "metadata": {"name": "bank"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "bank"},
+            "subjects": [{"kind": "Group", "name": "system:nodes", "apiGroup": group}],
+        },
+    )
+    assert (await asked("bank")).code == 201

@@ -244,7 +244,7 @@ async def test_nobody_sees_what_is_public_and_what_is_bound_to_nobody(http: Http
     for path in ("/healthz", "/livez", "/readyz", "/version"):
         assert (await nobody.get(path)).code == 200
     for path in ("/api", "/metrics", f"{DEFAULT}/pods", "/openapi/v2"):
-        assert (await nobody.get(path)).code == 401
+        assert (await nobody.get(path)).code == 403
     await http.made(ROLES, role("reader", PODS))
     everybody = {"kind": "Group", "name": "system:unauthenticated"}
     await http.made(BINDINGS, {**binding("all", "Role", "reader"), "subjects": [everybody]})
@@ -252,7 +252,7 @@ async def test_nobody_sees_what_is_public_and_what_is_bound_to_nobody(http: Http
     info = "/api/v1/namespaces/kube-public/configmaps"
     await http.made(info, {"metadata": {"name": "cluster-info"}})
     assert (await nobody.get(f"{info}/cluster-info")).code == 200
-    assert (await nobody.get(info)).code == 401
+    assert (await nobody.get(info)).code == 403
 
 
 async def test_acting_as_somebody_takes_the_right_to(http: Http, acting: As, server: ApiServer,
