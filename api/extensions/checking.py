@@ -124,10 +124,12 @@ def _array(value: list[Any], node: Node, path: str, old: Any) -> Iterator[Cause]
         yield _invalid(path, value, "shouldn't contain duplicates")
     if node.items is not None:
         former = former_items(node, old)
+        plain = node.items.plain
         for index, entry in enumerate(value):
-            yield from _value(
-                entry, node.items, f"{path}[{index}]", former.get(item_key(node, entry), NOTHING)
-            )
+            if type(entry) is plain:
+                continue
+            before = former.get(item_key(node, entry), NOTHING) if former else NOTHING
+            yield from _value(entry, node.items, f"{path}[{index}]", before)
 
 
 def former_items(node: Node, old: Any) -> dict[str, Any]:
@@ -144,7 +146,11 @@ def item_key(node: Node, entry: Any) -> str:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    """The same text for equal values."""
+    # By far the most frequent items.
+    if type(value) is str:
+        return f'"{value}'
+    return repr(value) if type(value) is int else json.dumps(value, sort_keys=True)
 
 
 def _string(value: str, node: Node, path: str) -> Iterator[Cause]:
@@ -231,6 +237,8 @@ def _lists(value: Any, node: Node, path: str) -> Iterator[Cause]:
             yield from _twice(value, node, path)
         if node.items is not None:
             for index, entry in enumerate(value):
+                if type(entry) is node.items.plain:
+                    continue
                 yield from _lists(entry, node.items, f"{path}[{index}]")
 
 

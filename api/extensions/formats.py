@@ -6,7 +6,6 @@ Source: API reference, JSONSchemaProps.format; RFC 3339 (date, date-time), RFC 1
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -17,8 +16,10 @@ from urllib.parse import urlsplit
 from podium.api.types.meta import parse_time
 from podium.api.validation import names
 
+# RFC 5321; comments may nest, and whoever reads them recurses.
+LONGEST_EMAIL = 320
 _DURATION = re.compile(
-    r"(\d+(\.\d+)?)+ ?"
+    r"\d+(\.\d+)? ?"
     r"(ns|nanos?|µs|us|micros?|ms|millis?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 )
 _GO_DURATION = re.compile(r"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
@@ -53,6 +54,8 @@ def _date(text: str) -> None:
 
 
 def _email(text: str) -> bool:
+    if len(text) > LONGEST_EMAIL:
+        return False
     address = parseaddr(text)[1]
     return "@" in address[1:-1]
 
@@ -68,7 +71,7 @@ def _uri(text: str) -> bool:
 def _byte(text: str) -> bool:
     try:
         base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         return False
     return bool(text)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from podium.api.ask import copied
-from podium.api.extensions.fitting import Pruner, default
+from podium.api.discovery import version_order
+from podium.api.extensions.conversion import Call, Shapes, Translator, Webhook
+from podium.api.extensions.fitting import Pruner
 from podium.api.extensions.nodes import Node
 from podium.api.extensions.strategy import CustomResources
-from podium.api.kinds import Conversion, Kind
+from podium.api.kinds import Kind
 from podium.api.schema import Definitions, Schema
 from podium.api.schema.walk import ANY, STRING, Field, Path, Type, Unknown
 from podium.api.types import Obj
+from podium.api.types.errors import StatusError
 from podium.api.types.meta import condition_is_true
 from podium.api.types.resources import Resource
 
@@ -27,13 +30,27 @@ class CustomKind(Kind):
         strategy: CustomResources,
         definitions: Definitions,
         schema: Schema,
-        conversion: Conversion | None,
+        stored: Resource,
+        translation: Translator | None,
+        warnings: Sequence[str],
     ) -> None:
-        super().__init__(strategy, definitions, conversion)
+        super().__init__(strategy, definitions)
+        self.stored = stored
+        self.translation = translation
+        self.warnings = warnings
         # In the place of the cached properties. Whoever has a finalizer can always take it away, also when
         # discovery names fewer verbs because all objects are going.
         self.__dict__["schema"] = schema
         self.__dict__["verbs"] = frozenset((*self.resource.verbs, "patch", "update"))
+
+    def refused(self, verb: str) -> StatusError:
+        resource = self.resource
+        if verb in Resource._field_defaults["verbs"]:
+            message = f"{verb} not allowed while custom resource definition is terminating"
+            return StatusError(
+                405, "MethodNotAllowed", message, {"group": resource.group, "kind": resource.plural}
+            )
+        return super().refused(verb)
 
     def knows(self, group: str, version: str, name: str) -> bool:
         mine = self.resource
@@ -42,32 +59,54 @@ class CustomKind(Kind):
         )
 
 
-def kinds_of(definition: Obj, definitions: Definitions) -> list[CustomKind]:
+def kinds_of(definition: Obj, definitions: Definitions, call: Call) -> list[CustomKind]:
     """One for each version that is served. Raises ValueError for a definition that cannot be (an expression
     that is none)."""
     pruner = Pruner(definitions.type_of(OBJECT_META))
     versions = definition["spec"]["versions"]
+    nodes = {entry["name"]: _node(entry) for entry in versions}
     storage = next(entry for entry in versions if entry.get("storage"))
     kept = resource_of(definition, storage)
+    shapes = Shapes({name: root_of(node) for name, node in nodes.items()}, pruner)
+    conversion = definition["spec"].get("conversion") or {}
+    webhook = Webhook(conversion["webhook"], call) if conversion.get("strategy") == "Webhook" else None
     # What was written under another schema, or in another version, is made to fit when it is read.
     changed = len(versions) > 1 or definition["metadata"].get("generation", 1) > 1
-    return [
-        _kind(definition, entry, pruner, definitions, kept if changed else None)
-        for entry in versions
+    made: list[CustomKind] = []
+    for entry in versions:
+        if entry.get("served"):
+            node, resource = nodes[entry["name"]], resource_of(definition, entry)
+            type_ = root_type(node, pruner, definitions.type_of(OBJECT_META))
+            schema = Schema(resource.group, resource.version, resource.kind, type_)
+            translator = Translator(resource, kept, shapes, webhook) if changed else None
+            ending = condition_is_true(definition, "Terminating")
+            strategy = CustomResources(resource, entry, node, ending=ending)
+            warnings = deprecations(definition, entry)
+            made.append(CustomKind(strategy, definitions, schema, kept, translator, warnings))
+    return made
+
+
+def deprecations(definition: Obj, version: Obj) -> list[str]:
+    """What the users of a version are warned of."""
+    if not version.get("deprecated"):
+        return []
+    if text := version.get("deprecationWarning"):
+        return [text]
+    spec, name = definition["spec"], version["name"]
+    newer = [
+        entry["name"]
+        for entry in spec["versions"]
         if entry.get("served")
+        and not entry.get("deprecated")
+        and version_order(entry["name"]) < version_order(name)
     ]
+    group, kind = spec["group"], spec["names"]["kind"]
+    advice = f"; use {group}/{min(newer, key=version_order)} {kind}" if newer else ""
+    return [f"{group}/{name} {kind} is deprecated{advice}"]
 
 
-def _kind(
-    definition: Obj, version: Obj, pruner: Pruner, definitions: Definitions, kept: Resource | None
-) -> CustomKind:
-    node = Node((version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"})
-    resource = resource_of(definition, version)
-    type_ = root_type(node, pruner, definitions.type_of(OBJECT_META))
-    schema = Schema(resource.group, resource.version, resource.kind, type_)
-    strategy = CustomResources(resource, version, node)
-    conversion = _conversion(resource, kept, node, pruner) if kept else None
-    return CustomKind(strategy, definitions, schema, conversion)
+def _node(version: Obj) -> Node:
+    return Node((version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"})
 
 
 def resource_of(definition: Obj, version: Obj) -> Resource:
@@ -87,22 +126,6 @@ def resource_of(definition: Obj, version: Obj) -> Resource:
         strategic=False,
     )
     return resource._replace(verbs=ENDING_VERBS) if condition_is_true(definition, "Terminating") else resource
-
-
-def _conversion(resource: Resource, kept: Resource, node: Node, pruner: Pruner) -> Conversion:
-    def to_storage(obj: Obj) -> Obj:
-        return {**obj, "apiVersion": kept.api_version}
-
-    def from_storage(obj: Obj) -> Obj:
-        fresh = copied(obj)
-        fresh["apiVersion"] = resource.api_version
-        meta = fresh.pop("metadata")
-        unknown: Unknown = []
-        pruner.prune(fresh, root_of(node), None, unknown)
-        default(fresh, node)
-        return {"apiVersion": fresh.pop("apiVersion"), "kind": fresh.pop("kind"), "metadata": meta, **fresh}
-
-    return Conversion(kept, to_storage, from_storage, same_fields=True)
 
 
 def root_of(node: Node) -> Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from podium.api.extensions.approval import POLICY, approval
 from podium.api.types import Obj
 
 NAMES_ACCEPTED, ESTABLISHED, TERMINATING = "NamesAccepted", "Established", "Terminating"
@@ -28,6 +29,8 @@ def settled(definition: Obj, others: Iterable[Obj], now: str) -> Obj:
             else ("False", "NotAccepted", "not all names are accepted")
         )
         conditions = put(conditions, ESTABLISHED, verdict, now)
+    if (approved := approval(definition)) is not None:
+        conditions = put(conditions, POLICY, approved, now)
     return {**status, "acceptedNames": names, "conditions": conditions}
 
 

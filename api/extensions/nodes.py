@@ -25,7 +25,7 @@ class Node:
 
     __slots__ = (
         "additional", "all_of", "any_of", "default", "embedded", "format", "has_default", "items", "keywords",
-        "list_keys", "list_type", "map_type", "not_", "nullable", "one_of", "pattern", "preserve",
+        "list_keys", "list_type", "map_type", "not_", "nullable", "one_of", "pattern", "plain", "preserve",
         "properties", "required", "rules", "type", "types",
     )  # fmt: skip
 
@@ -55,8 +55,15 @@ class Node:
         self.not_ = Node(schema["not"]) if isinstance(schema.get("not"), dict) else None
         self.keywords: dict[str, Any] = {key: schema[key] for key in _KEYWORDS if schema.get(key) is not None}
         self.rules: tuple[Obj, ...] = tuple(schema.get(RULES) or ())
+        # What a value has to be, and nothing else: None where there is more to be judged.
+        self.plain = _PLAIN.get(self.type) if not self._asks_more() else None
+
+    def _asks_more(self) -> bool:
+        combined = self.all_of or self.any_of or self.one_of or self.not_
+        return bool(self.keywords or self.pattern or self.format or combined)
 
 
+_PLAIN: dict[str, type] = {"boolean": bool, "integer": int, "string": str}
 _KEYWORDS = (
     "enum", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength",
     "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf", "uniqueItems",

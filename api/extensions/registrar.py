@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from podium.api.ask import Ask, copied
 from podium.api.core import Core
+from podium.api.extensions.conversion import Call
 from podium.api.extensions.kinds import CustomKind, kinds_of
 from podium.api.extensions.naming import ESTABLISHED, NAMES_ACCEPTED, TERMINATING, put, settled
 from podium.api.extensions.published import published
+from podium.api.extensions.registering import Registration
 from podium.api.schema import Definitions
 from podium.api.schema.openapi.documents import Added
 from podium.api.store.base import WatchDropped
@@ -32,24 +34,27 @@ _OWN = Rule(lambda new, old: None, lambda new, old: [])
 
 
 class Served(NamedTuple):
-    """What is served of one definition."""
+    """What is served of one definition. `form` differs where the objects themselves look otherwise."""
 
     version: str
+    form: tuple[object, ...]
     kinds: list[CustomKind]
     added: Added
 
 
 class Registrar:
-    """`changed` hears, after a change of what is served, of the definitions for the documents."""
+    """`changed` hears, after a change of what is served, of the definitions for the documents. `call` reaches
+    conversion webhooks."""
 
     def __init__(
-        self, core: Core, definitions: Definitions, changed: Callable[[Mapping[str, Added]], None]
+        self, core: Core, definitions: Definitions, call: Call, changed: Callable[[Mapping[str, Added]], None]
     ) -> None:
-        self._core, self._definitions, self._changed = core, definitions, changed
+        self._core, self._definitions, self._call, self._changed = core, definitions, call, changed
         self._served: dict[str, Served] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._telling = False
+        self._registration = Registration(core)
 
     async def start(self) -> None:
         """Serves what is established already, and begins to watch."""
@@ -57,6 +62,7 @@ class Registrar:
             if condition_is_true(obj, ESTABLISHED):
                 self._serve(obj)
         self._tell()
+        self._registration.start()
         self._watching = asyncio.create_task(self._watch(), name="custom resource definitions")
 
     async def close(self) -> None:
@@ -65,6 +71,7 @@ class Registrar:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._clearing.clear()
+        await self._registration.close()
 
     async def _watch(self) -> None:
         store = self._core.store
@@ -136,19 +143,30 @@ class Registrar:
         if former is not None and former.version == version:
             return
         try:
-            kinds = kinds_of(obj, self._definitions)
+            kinds = kinds_of(obj, self._definitions, self._call)
         except (ValueError, KeyError) as error:
             log.warning("CustomResourceDefinition %s cannot be served: %s", meta["name"], error)
             return
         self._core.kinds.serve(obj["spec"]["group"], kinds, former.kinds if former else ())
         added = published(obj, [kind.resource for kind in kinds])
-        self._served[meta["name"]] = Served(version, kinds, added)
+        form = (meta["uid"], obj["spec"], obj["status"].get("acceptedNames"))
+        self._served[meta["name"]] = Served(version, form, kinds, added)
+        if former is not None and former.form != form:
+            self._end_watches(former.kinds)
         self._tell_soon()
+
+    def _end_watches(self, kinds: Iterable[CustomKind]) -> None:
+        """They come back, and find the objects as they are shown now, or nothing."""
+        prefixes = {kind.prefix for kind in kinds}
+        for stream in list(self._core.streams):
+            if stream.kind.prefix in prefixes:
+                stream.close()
 
     def _drop(self, name: str) -> None:
         former = self._served.pop(name, None)
         if former is not None and former.kinds:
             self._core.kinds.serve(former.kinds[0].resource.group, (), former.kinds)
+            self._end_watches(former.kinds)
         self._tell_soon()
 
     def _tell_soon(self) -> None:
@@ -160,6 +178,11 @@ class Registrar:
     def _tell(self) -> None:
         self._telling = False
         self._changed({name: served.added for name, served in self._served.items()})
+        self._registration.want(
+            (kind.resource.group, kind.resource.version)
+            for served in self._served.values()
+            for kind in served.kinds
+        )
 
     # --- the end
 
@@ -186,15 +209,21 @@ class Registrar:
         await self._write(name, self._ending(verdict))
         served = self._served.get(name)
         if served is not None and served.kinds:
-            await self._clear_objects(served.kinds[0])
+            kept = [kind for kind in served.kinds if kind.resource == kind.stored]
+            await self._clear_objects(name, (kept or served.kinds)[0])
         await self._release(name, ("False", "InstanceDeletionCompleted", "removed all instances"))
 
-    async def _clear_objects(self, kind: CustomKind) -> None:
+    async def _clear_objects(self, name: str, kind: CustomKind) -> None:
         prefix, store = kind.below(""), self._core.store
         while True:
             watch = store.watch(prefix, store.revision)
             try:
-                await self._delete_all(kind)
+                if failed := await self._delete_all(kind):
+                    # Whoever stands in the way (a webhook, mostly) may come back.
+                    text = f"could not issue all deletes: {failed}"
+                    await self._write(name, self._ending(("True", "InstanceDeletionFailed", text)))
+                    await asyncio.sleep(RETRY)
+                    continue
                 left = {entry.key for entry in store.latest_below(prefix)}
                 while left:
                     for event in await anext(watch):
@@ -206,14 +235,17 @@ class Registrar:
             finally:
                 watch.close()
 
-    async def _delete_all(self, kind: CustomKind) -> None:
+    async def _delete_all(self, kind: CustomKind) -> str:
+        """The last failure, "" where there was none."""
+        failed = ""
         for entry in list(self._core.store.latest_below(kind.below(""))):
             meta = entry.obj["metadata"]
             try:
                 await delete(self._core, Ask(kind, meta.get("namespace", ""), meta["name"]), DeleteOptions())
             except StatusError as error:
                 if error.code != 404:
-                    log.warning("%s %s stays: %s", kind.resource.kind, meta["name"], error.message)
+                    failed = error.message
+        return failed
 
     async def _release(self, name: str, verdict: tuple[str, str, str]) -> None:
         ending = self._ending(verdict)

@@ -7,7 +7,6 @@ Source: docs, "Validation rules"; KEP-2876 (rules), KEP-4008 (what did not chang
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,83 +18,68 @@ from podium.api.types.errors import Cause
 from podium.api.validation import causes
 
 if TYPE_CHECKING:
-    from podium.api.cel import Program
+    from podium.api.cel import Budget, Program
 
 log = logging.getLogger(__name__)
 
 SELF, OLD = "self", "oldSelf"
 # Where `oldSelf` is optional: the value, and whether there is one.
 _FORMER, _PRESENT = "formerSelf", "formerPresent"
-# Seconds that all rules of one object may take together; each expression has a bound of its own besides.
-BUDGET = 1.0
-OVER_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
 class Rules:
-    """The rules of one schema and of everything below it."""
+    """The rules of one schema and of everything below it. All of one object share a budget."""
 
     def __init__(self, schema: Obj, node: Node) -> None:
         self._schema, self._node = schema, node
-        self._has = _has_rules(schema)
+        self.any = has_rules(schema)
 
     def check(self, new: Obj, old: Obj | None = None) -> list[Cause]:
         """Every rule that does not hold."""
-        if not self._has:
+        if not self.any:
             return []
+        from podium.api.cel import Budget
+
+        found: list[Cause] = []
         before: Any = NOTHING if old is None else old
-        return list(self._within(_Walk(time.monotonic() + BUDGET), new, before))
+        try:
+            for cause in _Walk(Budget()).value(new, before, self._schema, self._node, ""):
+                found.append(cause)
+        except _Over as over:
+            found.append(over.cause)
+        return found
 
-    def _within(self, walk: _Walk, new: Obj, before: Any) -> Iterator[Cause]:
-        for cause in walk.value(new, before, self._schema, self._node, ""):
-            yield cause
-            if cause.message.endswith(OVER_BUDGET):
-                return
 
-
-def _has_rules(schema: Obj) -> bool:
+def has_rules(schema: Obj) -> bool:
+    """Here or anywhere below."""
     below = [
         *(schema.get("properties") or {}).values(),
         schema.get("items"),
         schema.get("additionalProperties"),
     ]
-    return bool(schema.get(RULES)) or any(_has_rules(each) for each in below if isinstance(each, dict))
+    return bool(schema.get(RULES)) or any(has_rules(each) for each in below if isinstance(each, dict))
 
 
-def faults(rule: Obj, path: str) -> list[Cause]:
-    """What is wrong with the expressions of one rule."""
-    from podium.api.cel import CompileError
+class _Over(Exception):
+    """No further rule is asked."""
 
-    found: list[Cause] = []
-    optional = bool(rule.get("optionalOldSelf"))
-    for key, returns in (("rule", "bool"), ("messageExpression", "string")):
-        if not (source := rule.get(key) or "").strip():
-            continue
-        try:
-            compiled = program(source, optional, returns)
-        except CompileError as error:
-            found.append(causes.invalid(f"{path}.{key}", rule, f"compilation failed: {error}"))
-            continue
-        if key == "rule" and rule.get("optionalOldSelf") is not None and not compiled.names & {OLD, _FORMER}:
-            detail = "may not be set if oldSelf is not used in rule"
-            found.append(causes.invalid(f"{path}.optionalOldSelf", optional, detail))
-    return found
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class _Walk:
-    """Over one object; `end` is when it has taken too long."""
+    """Over one object."""
 
-    def __init__(self, end: float) -> None:
-        self._end = end
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
 
     def value(self, new: Any, old: Any, schema: Obj, node: Node, path: str) -> Iterator[Cause]:
-        if not _has_rules(schema) or new is None:
+        if not has_rules(schema) or new is None:
             return
         same = old is not NOTHING and checking.equal(new, old)
         for rule in schema.get(RULES) or ():
-            if time.monotonic() > self._end:
-                yield causes.forbidden(path or "<nil>", OVER_BUDGET)
-                return
-            cause = _judge(rule, schema, new, old, path, same)
+            cause = _judge(rule, schema, new, old, path, same, self._budget)
             if cause is not None:
                 yield cause
         if isinstance(new, dict):
@@ -103,7 +87,7 @@ class _Walk:
         elif isinstance(new, list) and node.items is not None:
             former = former_items(node, old)
             for index, entry in enumerate(new):
-                before = former.get(item_key(node, entry), NOTHING)
+                before = former.get(item_key(node, entry), NOTHING) if former else NOTHING
                 yield from self.value(entry, before, schema["items"], node.items, f"{path}[{index}]")
 
     def _object(self, new: Obj, old: Any, schema: Obj, node: Node, path: str) -> Iterator[Cause]:
@@ -114,7 +98,8 @@ class _Walk:
             if child is None and isinstance(more, dict) and isinstance(node.additional, Node):
                 child, inner = more, node.additional
             if child is not None and inner is not None:
-                yield from self.value(entry, former.get(key, NOTHING), child, inner, below(path, key))
+                at = below(path, key) if key in named else f"{path}[{key}]"
+                yield from self.value(entry, former.get(key, NOTHING), child, inner, at)
 
 
 def program(source: str, optional: bool = False, returns: str = "bool") -> Program:
@@ -129,8 +114,9 @@ def program(source: str, optional: bool = False, returns: str = "bool") -> Progr
     return compile_expression(bound, (SELF, _FORMER, _PRESENT), (returns,))
 
 
-def _judge(rule: Obj, schema: Obj, new: Any, old: Any, path: str, same: bool) -> Cause | None:
-    from podium.api.cel import CompileError, EvaluationError
+def _judge(rule: Obj, schema: Obj, new: Any, old: Any, path: str, same: bool, budget: Budget) -> Cause | None:
+    """Raises _Over."""
+    from podium.api.cel import CompileError, CostExceeded, EvaluationError
 
     try:
         optional = bool(rule.get("optionalOldSelf"))
@@ -141,14 +127,25 @@ def _judge(rule: Obj, schema: Obj, new: Any, old: Any, path: str, same: bool) ->
         if same and not transition:
             return None
         values = _values(schema, new, old)
-        holds = compiled.evaluate(values)
+        holds = compiled.evaluate(values, budget=budget)
+    except CostExceeded as error:
+        raise _Over(_cost(rule, schema, path, error)) from None
     except (CompileError, EvaluationError) as error:
-        return causes.invalid(
-            path or "<nil>", _shown(new), f"{error} evaluating rule: {rule.get('message') or rule['rule']}"
-        )
-    if holds is True:
-        return None
-    return _fault(rule, values, new, path)
+        why = f"{error} evaluating rule: {_named(rule)}"
+        return causes.invalid(path or "<nil>", schema.get("type", ""), why)
+    return None if holds is True else _fault(rule, values, new, path, budget)
+
+
+def _cost(rule: Obj, schema: Obj, path: str, error: Exception) -> Cause:
+    why = str(error)
+    if "budget" not in why:
+        end = "no further validation rules will be run due to call cost exceeds limit for rule"
+        why = f"'{why}': {end}: {_named(rule)}"
+    return causes.invalid(path or "<nil>", schema.get("type", ""), why)
+
+
+def _named(rule: Obj) -> str:
+    return str(rule.get("message") or rule["rule"]).strip()
 
 
 def _values(schema: Obj, new: Any, old: Any) -> dict[str, Any]:
@@ -160,8 +157,8 @@ def _values(schema: Obj, new: Any, old: Any) -> dict[str, Any]:
     return values
 
 
-def _fault(rule: Obj, values: dict[str, Any], new: Any, path: str) -> Cause:
-    message = _message(rule, values)
+def _fault(rule: Obj, values: dict[str, Any], new: Any, path: str, budget: Budget) -> Cause:
+    message = _message(rule, values, budget)
     at = path + (rule.get("fieldPath") or "")
     at = at.removeprefix(".") or "<nil>"
     match rule.get("reason") or "FieldValueInvalid":
@@ -170,25 +167,19 @@ def _fault(rule: Obj, values: dict[str, Any], new: Any, path: str) -> Cause:
         case "FieldValueRequired":
             return causes.required(at, message)
         case "FieldValueDuplicate":
-            return causes.duplicate(at, _shown(new))
-    return causes.invalid(at, _shown(new), message)
+            return causes.duplicate(at, new)
+    if isinstance(new, (dict, list)):
+        return Cause("FieldValueInvalid", f"Invalid value: {message}", at)
+    return causes.invalid(at, new, message)
 
 
-def _shown(value: Any) -> Any:
-    """What a message says of a value: not all of an object."""
-    return type_text(value) if isinstance(value, (dict, list)) else value
-
-
-def type_text(value: Any) -> str:
-    return "object" if isinstance(value, dict) else "array"
-
-
-def _message(rule: Obj, values: dict[str, Any]) -> str:
+def _message(rule: Obj, values: dict[str, Any], budget: Budget) -> str:
     from podium.api.cel import CompileError, EvaluationError
 
     if expression := rule.get("messageExpression"):
         try:
-            made = program(expression, bool(rule.get("optionalOldSelf")), "string").evaluate(values)
+            compiled = program(expression, bool(rule.get("optionalOldSelf")), "string")
+            made = compiled.evaluate(values, budget=budget)
         except (CompileError, EvaluationError) as error:
             log.info("the messageExpression %r has no value: %s", expression, error)
             made = ""

@@ -17,7 +17,7 @@ from podium.api.extensions.rules import Rules
 from podium.api.groups.cells import since
 from podium.api.strategy import NAME, Column, Strategy
 from podium.api.types import Obj
-from podium.api.types.errors import Cause
+from podium.api.types.errors import Cause, forbidden
 from podium.api.types.resources import Resource
 from podium.api.types.selectors import parse_labels
 from podium.api.validation import causes, metadata
@@ -27,15 +27,18 @@ LARGEST_REPLICAS = 2**31 - 1
 
 
 class CustomResources(Strategy):
-    """`version` is the definition's entry for the version; `node` its schema."""
+    """`version` is the definition's entry for the version; `node` its schema. `ending`: all objects are
+    going."""
 
     has_generation = True
     version_required = True
 
-    def __init__(self, resource: Resource, version: Obj, node: Node) -> None:
+    def __init__(self, resource: Resource, version: Obj, node: Node, *, ending: bool = False) -> None:
         super().__init__(resource)
+        self._ending = ending
         self.node = node
         self.rules = Rules((version.get("schema") or {}).get("openAPIV3Schema") or {}, node)
+        self.lengthy = self.rules.any
         self._fills = fitting.has_defaults(node)
         listed = version.get("additionalPrinterColumns") or [AGE]
         self.columns = (NAME, *map(_column, listed))  # type: ignore[misc]
@@ -57,12 +60,20 @@ class CustomResources(Strategy):
             fitting.default(obj, self.node)
 
     def prepare_create(self, obj: Obj) -> None:
+        """Raises 403 while all objects are going."""
+        if self._ending:
+            resource = self.resource
+            why = "create not allowed while custom resource definition is terminating"
+            raise forbidden(resource.plural, obj["metadata"].get("name") or "", why, resource.group)
         if self.has_status:
             obj.pop("status", None)
         obj["metadata"]["generation"] = 1
 
     def wants_something_else(self, new: Obj, old: Obj) -> bool:
         return any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) - {"metadata"})
+
+    def unknown_label(self, label: str) -> str:
+        return f"field label not supported: {label}"
 
     def prepare_status(self, new: Obj, old: Obj) -> None:
         """The metadata, but for the owners of fields, is the former object's too."""
@@ -210,6 +221,8 @@ def _embedded(value: Any, node: Node | None, path: str) -> list[Cause]:
             found += _embedded(entry, child if isinstance(child, Node) else None, checking.below(path, key))
     elif isinstance(value, list):
         for index, entry in enumerate(value):
+            if node.items is None or type(entry) is node.items.plain:
+                continue
             found += _embedded(entry, node.items, f"{path}[{index}]")
     return found
 

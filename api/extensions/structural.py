@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from podium.api.ask import copied
-from podium.api.extensions import checking, fitting, rules
+from podium.api.extensions import checking, expressions, fitting
 from podium.api.extensions.nodes import (
     EMBEDDED,
     INT_OR_STRING,
@@ -31,7 +31,7 @@ COMBINED = ("allOf", "anyOf", "oneOf")
 # What belongs to the structure, and has no place below allOf, anyOf, oneOf and not.
 STRUCTURE = (
     "description", "type", "default", "additionalProperties", "nullable", PRESERVE, EMBEDDED, INT_OR_STRING,
-    LIST_TYPE, LIST_KEYS, MAP_TYPE,
+    LIST_TYPE, LIST_KEYS, MAP_TYPE, RULES,
 )  # fmt: skip
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 # Deeper schemas have no use, and each level costs.
@@ -46,11 +46,11 @@ _EMPTY = {
 
 
 def check_schema(schema: Obj, path: str) -> list[Cause]:
-    """Every fault; defaults are checked once there is no other."""
+    """Every fault; defaults are checked once there is no other, and the expressions of rules at last."""
     found = list(dict.fromkeys(_node(schema, path, ROOT, 0)))
     if schema.get("nullable"):
         found.append(causes.forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    return found or list(_defaults(schema, Node(schema), path))
+    return found or list(_defaults(schema, Node(schema), path)) or expressions.check_rules(schema, path)
 
 
 def _node(schema: Obj, path: str, level: str, depth: int) -> Iterator[Cause]:
@@ -212,7 +212,13 @@ def check_rules(schema: Obj, path: str) -> Iterator[Cause]:
             )
         if rule.get("reason") and rule["reason"] not in REASONS:
             yield causes.not_supported(f"{at}.reason", rule["reason"], REASONS)
-        yield from rules.faults(rule, at)
+        place = rule.get("fieldPath")
+        if place is not None and not place.strip():
+            yield causes.invalid(f"{at}.fieldPath", place, "must be non-empty if specified")
+        elif place and ("\n" in place or "\r" in place):
+            yield causes.invalid(f"{at}.fieldPath", place, "must not contain line breaks")
+        elif place and not expressions.path_is_valid(schema, place):
+            yield causes.invalid(f"{at}.fieldPath", place, "must be a valid path")
 
 
 def _meta(schema: Obj, path: str, level: str) -> Iterator[Cause]:

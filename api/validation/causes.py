@@ -33,8 +33,8 @@ def duplicate(path: str, value: Any) -> Cause:
     return Cause("FieldValueDuplicate", f"Duplicate value: {render(value)}", path)
 
 
-def not_found(path: str, value: Any) -> Cause:
-    return Cause("FieldValueNotFound", f"Not found: {render(value)}", path)
+def not_found(path: str, value: Any, detail: str = "") -> Cause:
+    return Cause("FieldValueNotFound", _join(f"Not found: {render(value)}", detail), path)
 
 
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> Cause:

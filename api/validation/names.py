@@ -19,7 +19,11 @@ SUBDOMAIN_FORM = rf"{LABEL_FORM}(\.{LABEL_FORM})*"
 LABEL_1035_FORM = "[a-z]([-a-z0-9]*[a-z0-9])?"
 KEY_FORM = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 
+_UNDERSCORED_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+UNDERSCORED_FORM = rf"{_UNDERSCORED_LABEL}(\.{_UNDERSCORED_LABEL})*"
+
 _LABEL = re.compile(LABEL_FORM)
+_UNDERSCORED = re.compile(UNDERSCORED_FORM)
 _SUBDOMAIN = re.compile(SUBDOMAIN_FORM)
 _SUBDOMAIN_CASELESS = re.compile(SUBDOMAIN_FORM, re.IGNORECASE)
 _WILDCARD = re.compile(rf"\*\.{SUBDOMAIN_FORM}")
@@ -87,6 +91,16 @@ def dns_subdomain(name: str) -> Messages:
     messages = [too_long(253)] if len(name) > 253 else []
     if not _SUBDOMAIN.fullmatch(name):
         messages.append(form_error(_SUBDOMAIN_TEXT, SUBDOMAIN_FORM, "example.com"))
+    return tuple(messages)
+
+
+@lru_cache(maxsize=1024)
+def underscored_subdomain(name: str) -> Messages:
+    """An RFC 1123 subdomain whose labels may have underscores, too: what names are searched in."""
+    messages = [too_long(253)] if len(name) > 253 else []
+    if not _UNDERSCORED.fullmatch(name):
+        text = _SUBDOMAIN_TEXT.replace("'-' or '.'", "'_', '-' or '.'")
+        messages.append(form_error(text, UNDERSCORED_FORM, "example.com"))
     return tuple(messages)
 
 

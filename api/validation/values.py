@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import os.path
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -40,6 +41,23 @@ def optional_one_of(value: str | None, path: str, supported: Sequence[str]) -> l
     return [] if value is None or value in supported else [causes.not_supported(path, value, supported)]
 
 
+def domain_path(value: str, path: str) -> list[Cause]:
+    """A name like `example.com/thing`: a domain that says whose it is, and a path."""
+    if not value:
+        return [causes.required(path)]
+    host, _, rest = value.partition("/")
+    if not host or not rest:
+        return [causes.invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
+    found = named(host, path, names.dns_subdomain)
+    if not _PATH.fullmatch(rest):
+        detail = f"Invalid path (regex used for validation is '{_PATH.pattern}')"
+        found.append(causes.invalid(path, rest, detail))
+    return found
+
+
+_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
+
+
 def not_negative(value: int | None, path: str) -> list[Cause]:
     return [causes.invalid(path, value, NEGATIVE)] if value is not None and value < 0 else []
 
@@ -68,10 +86,19 @@ def amount(value: str | int | float, path: str) -> list[Cause]:
 
 
 def address(value: str, path: str) -> list[Cause]:
-    return [] if is_address(value) else [causes.invalid(path, value, IP_TEXT)]
+    """An IP address in a form that everybody reads alike: no leading zeros, no IPv4 inside IPv6."""
+    if is_address(value):
+        mapped = ":" in value and getattr(ipaddress.ip_address(value), "ipv4_mapped", None)
+        detail = "must not be an IPv4-mapped IPv6 address"
+        return [causes.invalid(path, value, detail)] if mapped else []
+    bare = _LEADING_ZEROS.sub("", value)
+    return [causes.invalid(path, value, "must not have leading 0s" if is_address(bare) else IP_TEXT)]
 
 
 IP_TEXT = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+CIDR_TEXT = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d+\.)|(?<=\.)0+(?=\d)")
+_LENGTH_ZEROS = re.compile(r"(?<=/)0+(?=\d)")
 
 
 def is_address(value: str) -> bool:
@@ -79,19 +106,46 @@ def is_address(value: str) -> bool:
         ipaddress.ip_address(value)
     except ValueError:
         return False
-    return True
+    return "%" not in value
+
+
+def canonical_address(value: str, path: str) -> list[Cause]:
+    """An address written in the one way that is its own, as fields of younger kinds want it."""
+    found = address(value, path)
+    if not found and (right := str(ipaddress.ip_address(value))) != value:
+        found.append(causes.invalid(path, value, f"must be in canonical form ({causes.render(right)})"))
+    return found
 
 
 def cidr(value: str, path: str) -> list[Cause]:
+    """A range of addresses, with nothing behind its length."""
+    bare = _LENGTH_ZEROS.sub("", _LEADING_ZEROS.sub("", value))
+    if not _CIDR.fullmatch(bare):
+        return [causes.invalid(path, value, CIDR_TEXT)]
     try:
-        ipaddress.ip_network(value, strict=False)
+        network = ipaddress.ip_interface(bare)
     except ValueError:
-        pass
+        return [causes.invalid(path, value, CIDR_TEXT)]
+    if bare != value:
+        detail = "must not have leading 0s in IP or prefix length"
+    elif getattr(network.ip, "ipv4_mapped", None):
+        detail = "must not have an IPv4-mapped IPv6 address"
+    elif network.ip != network.network.network_address:
+        detail = "must not have bits set beyond the prefix length"
     else:
-        if "/" in value:
-            return []
-    text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-    return [causes.invalid(path, value, text)]
+        return []
+    return [causes.invalid(path, value, detail)]
+
+
+_CIDR = re.compile(r"[0-9a-fA-F.:]+/\d{1,3}")
+
+
+def canonical_cidr(value: str, path: str) -> list[Cause]:
+    """A range written in the one way that is its own."""
+    found = cidr(value, path)
+    if not found and (right := str(ipaddress.ip_network(value))) != value:
+        found.append(causes.invalid(path, value, f"must be in canonical form ({causes.render(right)})"))
+    return found
 
 
 def no_backsteps(value: str, path: str) -> list[Cause]:

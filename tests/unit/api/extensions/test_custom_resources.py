@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from podium.api.types import Obj
 from podium.api.types.meta import condition
 from tests.unit.api.extensions.definitions import (
     CRDS,
@@ -185,16 +188,18 @@ async def test_scale_status_columns_and_field_selectors(http: Http) -> None:
 
 async def test_rules_hold(http: Http) -> None:
     rules = [
-        {"rule": "self.low <= self.high", "messageExpression": "'low is over ' + string(self.high)"},
+        {
+            "rule": "self.low <= self.high",
+            "messageExpression": "self.high == 1 ? 'over one' : 'low is over high'",
+        },
         {"rule": "self.low >= oldSelf.low", "message": "low never falls", "fieldPath": ".low"},
     ]
     number = {"type": "integer"}
     await established(
         http, definition(record({"low": number, "high": number}, **{"x-kubernetes-validations": rules}))
     )
-    assert (
-        'spec: Invalid value: "object": low is over 1' in (await http.post(TABS, tab(low=2, high=1))).message
-    )
+    refused = await http.post(TABS, tab(low=2, high=1))
+    assert "spec: Invalid value: over one" in refused.message
     await http.made(TABS, tab(low=2, high=3))
     fallen = await http.patch(f"{TABS}/a", {"spec": {"low": 1}})
     assert "spec.low: Invalid value" in fallen.message
@@ -208,3 +213,79 @@ async def test_a_schema_that_is_not_structural_is_refused(http: Http) -> None:
     assert f"{at}[a].items: Required value: must be specified" in message
     assert f"{at}[b].type: Required value: must not be empty for specified object fields" in message
     assert f'{at}[c].pattern: Invalid value: "("' in message
+
+
+def ruled(*rules: Obj, **fields: Obj) -> Obj:
+    return definition(record(fields, **{"x-kubernetes-validations": list(rules)}))
+
+
+RULED = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+NUMBERS = {"type": "array", "items": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        (
+            {"rule": "self.nope == 1"},
+            f"{RULED}.x-kubernetes-validations[0].rule: Invalid value: "
+            '{"rule":"self.nope == 1"}: compilation failed: ERROR: <input>:1:5: undefined field \'nope\'\n',
+        ),
+        ({"rule": "self.n"}, "compilation failed: must evaluate to bool"),
+        (
+            {"rule": "self.l.all(a, self.l.all(b, self.l.all(c, a == b && b == c)))"},
+            f"{RULED}.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by "
+            "factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and",
+        ),
+        (
+            {"rule": "self.n > 0", "fieldPath": ".gone"},
+            '.fieldPath: Invalid value: ".gone": must be a valid path',
+        ),
+        (
+            {"rule": "self.n > 0", "optionalOldSelf": True},
+            ".optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule",
+        ),
+    ],
+)
+async def test_a_rule_that_cannot_be_is_refused_with_its_definition(
+    http: Http, rule: Obj, fault: str
+) -> None:
+    reply = await http.post(CRDS, ruled(rule, n={"type": "integer"}, l=NUMBERS))
+    assert reply.code == 422
+    assert fault in reply.message
+
+
+async def test_a_transition_rule_needs_parts_that_can_be_told_again(http: Http) -> None:
+    rules: Obj = {"x-kubernetes-validations": [{"rule": "self.n >= oldSelf.n"}]}
+    item = record({"n": {"type": "integer"}}, **rules)
+    reply = await http.post(CRDS, ruled(l={"type": "array", "items": item}))
+    assert (
+        "oldSelf cannot be used on the uncorrelatable portion of the schema within "
+        f"{RULED}.properties[l]" in reply.message
+    )
+    keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
+    told = record({**item["properties"], "k": text()}, required=["k"], **rules)
+    await established(http, ruled(l={"type": "array", "items": told, "maxItems": 9, **keyed}))
+    await http.made(TABS, tab(l=[{"k": "a", "n": 1}, {"k": "b", "n": 5}]))
+    fallen = await http.patch(f"{TABS}/a", {"spec": {"l": [{"k": "b", "n": 6}, {"k": "a", "n": 0}]}})
+    assert "spec.l[1]: Invalid value: failed rule: self.n >= oldSelf.n" in fallen.message
+
+
+async def test_rules_below_junctors_are_refused(http: Http) -> None:
+    inner = {"x-kubernetes-validations": [{"rule": "true"}]}
+    reply = await http.post(CRDS, definition(record({"n": {"type": "integer", "allOf": [inner]}})))
+    assert (
+        f"{RULED}.properties[n].allOf[0].x-kubernetes-validations: Forbidden: must be empty to be structural"
+        in reply.message
+    )
+
+
+async def test_a_rule_that_takes_too_long_ends_the_judging(http: Http) -> None:
+    rule = {"rule": "self.l.all(a, self.l.all(b, a * b < 0 || true))"}
+    await established(http, ruled(rule, l={**NUMBERS, "maxItems": 1000}))
+    assert (await http.post(TABS, tab("few", l=[*range(10)]))).code == 201
+    reply = await http.post(TABS, tab("many", l=[*range(1000)]))
+    assert (
+        "spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': no further "
+        "validation rules will be run due to call cost exceeds limit for rule: self.l.all" in reply.message
+    )
