@@ -72,6 +72,11 @@ class HorizontalPodAutoscalers(Strategy):
         ]
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
+        if obj.get("apiVersion") == resources.HORIZONTAL_POD_AUTOSCALERS_V1.api_version:
+            # What converts builds on the kinds.
+            from podium.api.conversions import autoscaler_to_v2
+
+            obj = autoscaler_to_v2(obj)
         spec, status = obj["spec"], obj.get("status") or {}
         target = spec.get("scaleTargetRef") or {}
         return [

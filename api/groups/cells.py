@@ -5,6 +5,8 @@ Source: Kubernetes' printers for `kubectl get`, whose every column scripts rely 
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -32,6 +34,30 @@ def _column(name: str, kind: str = "string", priority: str = "0", form: str = ""
 CONTAINERS = ("Containers:string:1", "Images:string:1", "Selector:string:1")
 
 
+# How the time since a moment (Unix time) is written while it is open until when. No object's text is like it.
+_TOKEN = secrets.token_hex(8)
+MARK = re.compile(rf"<{_TOKEN}:([^>]*)>".encode())
+
+
+class Anytime(datetime):
+    """Stands for now where cells are made that are filled in later. Rows may only ask it how long something
+    is ago, and say that with `human`."""
+
+    def __sub__(self, other: datetime) -> timedelta:  # type: ignore[override]
+        return OpenSpan(other)
+
+
+class OpenSpan(timedelta):
+    """The time since `start`, until whenever."""
+
+    start: datetime
+
+    def __new__(cls, start: datetime) -> OpenSpan:
+        span = super().__new__(cls)
+        span.start = start
+        return span
+
+
 @lru_cache(maxsize=8192)
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
@@ -48,6 +74,8 @@ def since(text: str | None, now: datetime) -> str:
 
 def human(span: timedelta) -> str:
     """Two or three significant figures: 95s, 4m30s, 47m, 5h10m, 30h, 3d4h, 200d, 2y20d."""
+    if isinstance(span, OpenSpan):
+        return f"<{_TOKEN}:{span.start.timestamp()}>"
     seconds = int(span.total_seconds())
     if seconds < -1:
         return "<invalid>"

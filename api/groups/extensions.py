@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from podium.api.extensions.approval import check_approval
 from podium.api.extensions.jsonpath import JsonPath
 from podium.api.extensions.structural import check_schema
 from podium.api.groups import cells
@@ -12,7 +14,7 @@ from podium.api.strategy import CREATED_AT, NAME, Strategy
 from podium.api.types import Obj, resources
 from podium.api.types.errors import Cause
 from podium.api.types.resources import Resource
-from podium.api.validation import causes, metadata, names, values
+from podium.api.validation import causes, metadata, names, values, webhooks
 
 SCOPES = ("Cluster", "Namespaced")
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
@@ -20,10 +22,13 @@ COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int6
 SELECTABLE = ("string", "boolean", "integer")
 LONGEST_WARNING = 256
 HIGHEST_GROUP, HIGHEST_VERSION = 20000, 1000
+STRATEGIES_OF_CONVERSION = ("None", "Webhook")
+REVIEWS = ("v1", "v1beta1")
 
 
 class CustomResourceDefinitions(Strategy):
     has_generation = True
+    lengthy = True
     columns = (NAME, CREATED_AT)
 
     def default(self, obj: Obj) -> None:
@@ -55,6 +60,10 @@ class CustomResourceDefinitions(Strategy):
             new["status"] = {**status, "storedVersions": now}
 
     def check(self, obj: Obj) -> list[Cause]:
+        return self._check(obj, ()) + check_approval(obj)
+
+    def _check(self, obj: Obj, former: Sequence[Obj | None]) -> list[Cause]:
+        """Schemas among the `former` ones were judged when they came."""
         spec = obj["spec"]
         group, wanted = spec.get("group", ""), spec.get("names") or {}
         found: list[Cause] = []
@@ -72,10 +81,12 @@ class CustomResourceDefinitions(Strategy):
                 "spec.versions[*].schema instead"
             )
             found.append(causes.invalid("spec.preserveUnknownFields", True, detail))
-        return found + _versions(spec.get("versions") or ()) + _conversion(spec.get("conversion") or {})
+        found += _versions(spec.get("versions") or (), former)
+        return found + _conversion(spec.get("conversion") or {})
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
-        found = self.check(new)
+        found = self._check(new, [_schema(version) for version in old["spec"].get("versions") or ()])
+        found += check_approval(new, old)
         if any(
             entry.get("type") == "Established" for entry in (old.get("status") or {}).get("conditions") or ()
         ):
@@ -146,7 +157,7 @@ def _names(wanted: Obj) -> list[Cause]:
     return found
 
 
-def _versions(versions: Any) -> list[Cause]:
+def _versions(versions: Any, former: Sequence[Obj | None]) -> list[Cause]:
     found: list[Cause] = []
     stored = [version.get("name") for version in versions if version.get("storage")]
     if len(stored) != 1:
@@ -160,16 +171,21 @@ def _versions(versions: Any) -> list[Cause]:
         if name in seen:
             found.append(causes.invalid("spec.versions", versions, "must contain unique version names"))
         seen.add(name)
-        found += _version(version, path)
+        found += _version(version, path, former)
     return found
 
 
-def _version(version: Obj, path: str) -> list[Cause]:
+def _schema(version: Obj) -> Obj | None:
+    schema: Obj | None = (version.get("schema") or {}).get("openAPIV3Schema")
+    return schema
+
+
+def _version(version: Obj, path: str, former: Sequence[Obj | None]) -> list[Cause]:
     found: list[Cause] = []
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    schema = _schema(version)
     if schema is None:
         found.append(causes.required(f"{path}.schema.openAPIV3Schema"))
-    else:
+    elif schema not in former:
         found += check_schema(schema, f"{path}.schema.openAPIV3Schema")
     warning = version.get("deprecationWarning")
     if warning is not None:
@@ -269,13 +285,35 @@ def _selectable(fields: Any, schema: Obj, path: str) -> list[Cause]:
     return found
 
 
-def _conversion(conversion: Obj) -> list[Cause]:
-    """Conversion by webhook is not there, and is refused: objects would be shown unconverted."""
-    path = "spec.conversion"
-    found = values.one_of(conversion.get("strategy"), f"{path}.strategy", ("None",))
-    if not found and conversion.get("webhook") is not None:
+def _conversion(conversion: Obj, path: str = "spec.conversion") -> list[Cause]:
+    """The paths are those of upstream's messages."""
+    found = values.one_of(conversion.get("strategy"), f"{path}.strategy", STRATEGIES_OF_CONVERSION)
+    webhook = conversion.get("webhook") or {}
+    client, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or ()
+    places = ((client, f"{path}.webhookClientConfig"), (versions, f"{path}.conversionReviewVersions"))
+    if conversion.get("strategy") != "Webhook":
         detail = "should not be set when strategy is not set to Webhook"
-        found.append(causes.forbidden(f"{path}.webhook", detail))
+        return found + [causes.forbidden(at, detail) for given, at in places if given]
+    if client is None:
+        found.append(causes.required(places[0][1], "required when strategy is set to Webhook"))
+    else:
+        found += webhooks.check_client(client, places[0][1])
+    return found + _review_versions(versions, places[1][1])
+
+
+def _review_versions(versions: Sequence[str], path: str) -> list[Cause]:
+    if not versions:
+        return [causes.required(path)]
+    found: list[Cause] = []
+    for index, version in enumerate(versions):
+        at = f"{path}[{index}]"
+        if version in versions[:index]:
+            found.append(causes.invalid(at, version, "duplicate version"))
+        else:
+            found += values.named(version, at, names.dns_1035_label)
+    if not set(versions) & set(REVIEWS):
+        detail = f"must include at least one of {', '.join(REVIEWS)}"
+        found.append(causes.invalid(path, versions, detail))
     return found
 
 

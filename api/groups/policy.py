@@ -12,6 +12,7 @@ from podium.api.types import Obj, resources
 from podium.api.types.errors import Cause
 from podium.api.types.resources import Resource
 from podium.api.validation import causes, scaling, values
+from podium.api.validation.conditions import check_conditions
 from podium.api.validation.selectors import label_selector
 
 EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
@@ -37,6 +38,13 @@ class PodDisruptionBudgets(Strategy):
         found += label_selector(spec.get("selector"), "spec.selector")
         policy = spec.get("unhealthyPodEvictionPolicy")
         return found + values.optional_one_of(policy, "spec.unhealthyPodEvictionPolicy", EVICTION_POLICIES)
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        status = new.get("status") or {}
+        found = check_conditions(status.get("conditions") or (), "status.conditions")
+        for key in self.first_status:
+            found += values.not_negative(status.get(key), f"status.{key}")
+        return found
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, status = obj.get("spec") or {}, obj.get("status") or {}

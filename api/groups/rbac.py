@@ -30,9 +30,12 @@ class Roles(Rbac):
         found: list[Cause] = []
         for index, rule in enumerate(obj.get("rules") or ()):
             found += _rule(rule, f"rules[{index}]", self.resource.namespaced)
-        for index, selector in enumerate(
-            (obj.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
-        ):
+        aggregation = obj.get("aggregationRule")
+        listed = (aggregation or {}).get("clusterRoleSelectors") or ()
+        if aggregation is not None and not listed:
+            detail = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+            found.append(causes.required("aggregationRule.clusterRoleSelectors", detail))
+        for index, selector in enumerate(listed):
             found += label_selector(selector, f"aggregationRule.clusterRoleSelectors[{index}]")
         return found
 

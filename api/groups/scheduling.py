@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from podium.api.groups import cells
+from podium.api.groups.core.pod_validation import resources as pod_resources
 from podium.api.groups.core.pod_validation import scheduling
 from podium.api.strategy import Strategy
 from podium.api.types import Obj, resources
@@ -33,11 +34,10 @@ class PriorityClasses(Strategy):
         name, value = obj["metadata"].get("name", ""), obj.get("value", 0)
         found: list[Cause] = []
         if name.startswith(PREFIX):
-            if SYSTEM.get(name) != value:
+            if why := _not_known(name, value, bool(obj.get("globalDefault"))):
                 text = (
                     f"priority class names with '{PREFIX}' prefix are reserved for system use only. error: "
                 )
-                why = f"{name} is not a known system priority class"
                 found.append(causes.forbidden("metadata.name", text + why))
         elif value > HIGHEST:
             detail = f"maximum allowed value of a user defined priority is {HIGHEST}"
@@ -60,15 +60,35 @@ class PriorityClasses(Strategy):
         ]  # fmt: skip
 
 
+def _not_known(name: str, value: int, is_default: bool) -> str:
+    """Why this is none of the classes that everybody knows; "" when it is."""
+    if name not in SYSTEM:
+        return f"{name} is not a known system priority class"
+    if SYSTEM[name] != value:
+        return f"value of {name} PriorityClass must be {SYSTEM[name]}"
+    return f"globalDefault of {name} PriorityClass must be false" if is_default else ""
+
+
 class RuntimeClasses(Strategy):
     allow_create_on_update = True
     columns = cells.table("Name", "Handler", "Age")
 
     def check(self, obj: Obj) -> list[Cause]:
-        found = values.named(obj.get("handler", ""), "handler", names.dns_label)
+        handler = obj.get("handler", "")
+        found = [] if handler else [causes.required("handler")]
+        found += values.named(handler, "handler", names.dns_label) if handler else []
+        if fixed := (obj.get("overhead") or {}).get("podFixed"):
+            found += pod_resources.check({"limits": fixed}, "overhead")
         placed = obj.get("scheduling") or {}
         found += metadata.check_labels(placed.get("nodeSelector"), "scheduling.nodeSelector")
-        return found + scheduling.check_tolerations(placed.get("tolerations") or (), "scheduling.tolerations")
+        tolerations, path = placed.get("tolerations") or [], "scheduling.tolerations"
+        found += scheduling.check_tolerations(tolerations, path)
+        alike = [{**entry, "tolerationSeconds": None} for entry in tolerations]
+        return found + [
+            causes.duplicate(f"{path}[{index}]", tolerations[index])
+            for index, entry in enumerate(alike)
+            if entry in alike[:index]
+        ]
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         return metadata.immutable(new.get("handler"), old.get("handler"), "handler")

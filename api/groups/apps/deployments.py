@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from podium.api.groups import cells
-from podium.api.groups.apps.workloads import Workload, collisions, counts, same_selector, within
+from podium.api.groups.apps.workloads import Workload, available, collisions, counts, same_selector, within
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.types.selectors import selector_text
@@ -56,9 +56,9 @@ class Deployments(Workload):
 
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
         keys = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        found = counts(new, *keys, "unavailableReplicas")
+        found = counts(new, *keys, "unavailableReplicas", "terminatingReplicas")
         found += within(new, "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        return found + collisions(new, old)
+        return found + available(new) + collisions(new, old)
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, status = obj["spec"], obj.get("status") or {}

@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from podium.api.groups import cells
-from podium.api.groups.apps.workloads import Workload, counts, same_selector, within
-from podium.api.strategy import same
+from podium.api.groups.apps.workloads import Workload, available, counts, same_selector, within
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import values
@@ -20,7 +19,6 @@ class ReplicaSets(Workload):
         "Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *cells.CONTAINERS
     )
     first_status = MappingProxyType({"replicas": 0})
-    fields = same("status.replicas")
 
     def default(self, obj: Obj) -> None:
         super().default(obj)
@@ -37,7 +35,8 @@ class ReplicaSets(Workload):
 
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
         keys = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
-        return counts(new, "replicas", *keys, "observedGeneration") + within(new, "replicas", *keys)
+        found = counts(new, "replicas", *keys, "observedGeneration", "terminatingReplicas")
+        return found + within(new, "replicas", *keys) + available(new)
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, status = obj["spec"], obj.get("status") or {}
@@ -46,6 +45,3 @@ class ReplicaSets(Workload):
             status.get("readyReplicas", 0), cells.age(obj, now), *cells.containers(spec.get("template")),
             cells.selector(spec.get("selector")),
         ]  # fmt: skip
-
-    def field(self, obj: Obj, path: str) -> str:
-        return super().field(obj, path) or ("0" if path == "status.replicas" else "")

@@ -19,6 +19,8 @@ class ControllerRevisions(Strategy):
         found = values.not_negative(obj.get("revision", 0), "revision")
         if obj.get("data") is None:
             found.append(causes.required("data", "data is mandatory"))
+        elif not isinstance(obj["data"], dict):
+            found.append(causes.required("data", "data must be a valid JSON object"))
         return found
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:

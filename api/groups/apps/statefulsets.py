@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from podium.api.groups import cells
-from podium.api.groups.apps.workloads import Workload, collisions, counts, within
+from podium.api.groups.apps.workloads import Workload, available, collisions, counts, within
 from podium.api.groups.core.claim_spec import check_claim, default_claim
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
@@ -74,7 +74,7 @@ class StatefulSets(Workload):
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
         keys = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
         found = counts(new, "replicas", *keys, "observedGeneration") + within(new, "replicas", *keys)
-        return found + collisions(new, old)
+        return found + available(new, "status.readyReplicas") + collisions(new, old)
 
     def _spec(self, spec: Obj) -> list[Cause]:
         found: list[Cause] = []
@@ -122,6 +122,9 @@ def _strategy(strategy: Obj) -> list[Cause]:
             rolling = rolling or {}
             where = f"{path}.rollingUpdate"
             found = values.not_negative(rolling.get("partition"), f"{where}.partition")
-            found += scaling.share(rolling.get("maxUnavailable"), f"{where}.maxUnavailable")
-            return found + scaling.at_most_all(rolling.get("maxUnavailable"), f"{where}.maxUnavailable")
+            share, where = rolling.get("maxUnavailable"), f"{where}.maxUnavailable"
+            found += scaling.share(share, where)
+            if share is not None and scaling.is_zero(share):
+                found.append(causes.invalid(where, share, "cannot be 0"))
+            return found + scaling.at_most_all(share, where)
     return [causes.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from podium.api.groups.core import pod_defaults, pod_validation
+from podium.api.groups.core import pod_defaults, pod_validation, pod_warnings
 from podium.api.groups.core.replication import always_restarts
 from podium.api.strategy import Strategy
 from podium.api.types import Obj, selectors
@@ -39,6 +39,9 @@ class Workload(Strategy):
             found.append(causes.invalid("spec.template.metadata.labels", labels, detail))
         found += pod_validation.check_template(self.checked_template(spec), "spec.template")
         return found + always_restarts(template["spec"], "spec.template.spec", self.owner)
+
+    def warnings(self, obj: Obj) -> list[str]:
+        return pod_warnings.check(obj["spec"].get("template") or {}, "spec.template")
 
     def checked_template(self, spec: Obj) -> Obj:
         """The template as pods will be made from it."""
@@ -84,8 +87,18 @@ def within(obj: Obj, total: str, *keys: str) -> list[Cause]:
     ]
 
 
+def available(obj: Obj, shown: str = "readyReplicas") -> list[Cause]:
+    """What is available is ready, too."""
+    status = obj.get("status") or {}
+    count = status.get("availableReplicas", 0)
+    if count <= status.get("readyReplicas", 0):
+        return []
+    return [causes.invalid("status.availableReplicas", count, f"cannot be greater than {shown}")]
+
+
 def collisions(new: Obj, old: Obj) -> list[Cause]:
     now, before = ((obj.get("status") or {}).get("collisionCount") for obj in (new, old))
+    found = values.not_negative(now, "status.collisionCount")
     if before is not None and (now is None or now < before):
-        return [causes.invalid("status.collisionCount", now or 0, "cannot be decremented")]
-    return []
+        found.append(causes.invalid("status.collisionCount", now or 0, "cannot be decremented"))
+    return found

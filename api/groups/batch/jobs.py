@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from podium.api.groups import cells
 from podium.api.groups.batch import policies, templates, transitions
-from podium.api.groups.core import pod_defaults, pod_validation
+from podium.api.groups.core import pod_defaults, pod_validation, pod_warnings
 from podium.api.strategy import Strategy, same
 from podium.api.types import Obj, selectors
 from podium.api.types.errors import Cause
@@ -31,7 +30,6 @@ _NUMBERS = (
     "backoffLimitPerIndex", "maxFailedIndexes",
 )  # fmt: skip
 _FIXED = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
-_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 
 class Jobs(Strategy):
@@ -66,7 +64,7 @@ class Jobs(Strategy):
 
     def warnings(self, obj: Obj) -> list[str]:
         spec, name = obj["spec"], obj["metadata"].get("name", "")
-        found = []
+        found = pod_warnings.check(spec.get("template") or {}, "spec.template")
         if obj["metadata"].get("generation") == 1 and (wrong := names.dns_label(name)):
             found.append(
                 "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
@@ -87,6 +85,9 @@ class Jobs(Strategy):
             obj["metadata"]["name"], _state(obj), _progress(obj), _duration(obj, now), cells.age(obj, now),
             *cells.containers(spec.get("template")), cells.selector(spec.get("selector")),
         ]  # fmt: skip
+
+    def unknown_label(self, label: str) -> str:
+        return f'field label "{label}" not supported for Job'
 
     def field(self, obj: Obj, path: str) -> str:
         if path == "status.successful":
@@ -186,17 +187,7 @@ def check_spec(spec: Obj, path: str) -> list[Cause]:
 
 def _manager(name: str, path: str) -> list[Cause]:
     """A domain, and a path below it."""
-    host, _, rest = name.partition("/")
-    found: list[Cause] = []
-    if not name:
-        found.append(causes.required(path))
-    elif not host or not rest:
-        found.append(causes.invalid(path, name, 'must be a domain-prefixed path (such as "acme.io/foo")'))
-    else:
-        found += values.named(host, path, names.dns_subdomain)
-        if not _PATH.fullmatch(rest):
-            detail = f"Invalid path (regex used for validation is '{_PATH.pattern}')"
-            found.append(causes.invalid(path, rest, detail))
+    found = values.domain_path(name, path)
     if len(name) > MANAGER_LIMIT:
         found.append(causes.too_long(path, MANAGER_LIMIT))
     return found

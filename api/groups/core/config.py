@@ -21,7 +21,6 @@ REQUIRED_KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
-    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 _KEPT = "field is immutable when `immutable` is set"
 
@@ -104,6 +103,8 @@ def _of_type(obj: Obj, data: Obj) -> list[Cause]:
     if kind == "kubernetes.io/basic-auth":
         keys = ("username", "password")
         return [] if data.keys() & set(keys) else [causes.required(f"data[{key}]") for key in keys]
+    if kind == "kubernetes.io/ssh-auth":
+        return [] if data.get("ssh-privatekey") else [causes.required("data[ssh-privatekey]")]
     found = [causes.required(f"data[{key}]") for key in REQUIRED_KEYS.get(kind, ()) if key not in data]
     if kind.startswith("kubernetes.io/dockerc") and not found:
         key = REQUIRED_KEYS[kind][0]

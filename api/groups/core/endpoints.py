@@ -28,6 +28,9 @@ class Endpoints(Strategy):
             found += _subset(subset, f"subsets[{index}]")
         return found
 
+    def check_update(self, new: Obj, old: Obj) -> list[Cause]:
+        return [] if new.get("subsets") == old.get("subsets") else self.check(new)
+
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         listed = [text for subset in obj.get("subsets") or () for text in _addresses(subset)]
         return [obj["metadata"]["name"], cells.shortened(listed, empty=_empty(obj)), cells.age(obj, now)]
@@ -65,6 +68,8 @@ def _subset(subset: Obj, path: str) -> list[Cause]:
             found.append(causes.required(f"{where}.name"))
         found += values.port(port.get("port", 0), f"{where}.port")
         found += values.one_of(port.get("protocol"), f"{where}.protocol", values.PROTOCOLS)
+        if port.get("appProtocol") is not None:
+            found += values.named(port["appProtocol"], f"{where}.appProtocol", names.qualified)
     return found
 
 

@@ -12,7 +12,7 @@ from podium.api.groups import cells
 from podium.api.strategy import Column, Strategy, same
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
-from podium.api.validation import causes
+from podium.api.validation import causes, metadata, names, values
 
 _ABOUT = (
     "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
@@ -37,7 +37,46 @@ def as_core(obj: Obj) -> Obj:
     return {_CORE_NAMES.get(key, key): value for key, value in obj.items()}
 
 
+# What an event of the newer kind never changes; only its series goes on.
+_FIXED = (
+    "involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "type",
+    "eventTime", "action", "related", "reportingComponent", "reportingInstance",
+)  # fmt: skip
+_NEW_NAMES = {"reportingComponent": "reportingController"}
+_LIMITS = (("reportingInstance", 128), ("action", 128), ("reason", 128), ("message", 1024))
+
+
+def _misplaced(namespace: str) -> Cause:
+    return causes.invalid("involvedObject.namespace", namespace, "does not match event.namespace")
+
+
+def _complete(event: Obj, controller_field: str) -> list[Cause]:
+    reporter = event.get("reportingComponent") or ""
+    found = [] if reporter else [causes.required(controller_field)]
+    found += values.named(reporter, controller_field, names.qualified)
+    for key, limit in _LIMITS:
+        text = event.get(key) or ""
+        if not text and key != "message":
+            found.append(causes.required(key))
+        if len(text.encode()) > limit:
+            found.append(causes.invalid(key, "", f"can have at most {limit} characters"))
+    return found
+
+
+def _series(event: Obj) -> list[Cause]:
+    series = event.get("series")
+    if series is None:
+        return []
+    found: list[Cause] = []
+    if series.get("count", 0) < 2:
+        found.append(causes.invalid("series.count", "", "should be at least 2"))
+    if not series.get("lastObservedTime"):
+        found.append(causes.required("series.lastObservedTime"))
+    return found
+
+
 class Events(Strategy):
+    controller_field: ClassVar[str] = "reportingComponent"
     allow_create_on_update = True
     columns = (
 
@@ -48,13 +87,14 @@ class Events(Strategy):
     fields = same(*_ABOUT, "reason", "reportingComponent", "source", "type")
 
     def check(self, obj: Obj) -> list[Cause]:
-        """An event lies in the namespace of what it is about; one about a cluster's object in `default` or
-        kube-system."""
-        where = (as_core(obj).get("involvedObject") or {}).get("namespace", "")
-        namespace = obj["metadata"].get("namespace", "")
-        if where == namespace or (not where and namespace in ("default", "kube-system")):
-            return []
-        return [causes.invalid("involvedObject.namespace", where, "does not match event.namespace")]
+        """An event of the newer kind (it has an eventTime) is complete; of one of the older, only where it
+        lies is looked at."""
+        event, namespace = as_core(obj), obj["metadata"].get("namespace", "")
+        where = (event.get("involvedObject") or {}).get("namespace", "")
+        if event.get("eventTime"):
+            fits = bool(where) or namespace in ("default", "kube-system")
+            return ([] if fits else [_misplaced(where)]) + _complete(event, self.controller_field)
+        return [] if namespace == where or (not where and namespace == "default") else [_misplaced(where)]
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         event = as_core(obj)
@@ -95,12 +135,27 @@ class NewEvents(Events):
         }
     )
 
+    controller_field = "reportingController"
+
     def check(self, obj: Obj) -> list[Cause]:
-        found = super().check(obj)
         event = as_core(obj)
-        if not event.get("firstTimestamp"):
-            keys = ("eventTime", "reportingInstance", "action", "reason")
-            found += [causes.required(key) for key in keys if not event.get(key)]
-            if not event.get("reportingComponent"):
-                found.append(causes.required("reportingController"))
+        found = super().check(obj) + _series(event)
+        if not event.get("eventTime"):
+            found.append(causes.required("eventTime"))
+        if event.get("type") not in ("Normal", "Warning"):
+            found.append(causes.invalid("type", "", f"has invalid value: {event.get('type', '')}"))
+        return found + [
+            causes.invalid(key, "", "needs to be unset")
+            for key in ("firstTimestamp", "lastTimestamp", "count", "source")
+            if event.get(key)
+        ]
+
+    def check_update(self, new: Obj, old: Obj) -> list[Cause]:
+        event, former = as_core(new), as_core(old)
+        found = super().check(new)
+        if event.get("series") != former.get("series"):
+            found += _series(event)
+        for key in _FIXED:
+            name = _NEW_NAMES.get(key, key)
+            found += metadata.immutable(event.get(key), former.get(key), name)
         return found

@@ -14,6 +14,7 @@ from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, values
 
 FINALIZER = "kubernetes"
+STANDARD_FINALIZERS = (FINALIZER, "orphan", "foregroundDeletion")
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -55,10 +56,10 @@ class Namespaces(Strategy):
 
     def check(self, obj: Obj) -> list[Cause]:
         found: list[Cause] = []
-        for index, finalizer in enumerate((obj.get("spec") or {}).get("finalizers") or ()):
-            path = f"spec.finalizers[{index}]"
+        for finalizer in (obj.get("spec") or {}).get("finalizers") or ():
+            path = "spec.finalizers"
             found += values.named(finalizer, path, names.qualified)
-            if "/" not in finalizer and finalizer != FINALIZER:
+            if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
                 detail = "name is neither a standard finalizer name nor is it fully qualified"
                 found.append(causes.invalid(path, finalizer, detail))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,11 @@ from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, values
 
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(?:/[a-zA-Z0-9]+)*")
+_FEATURE_TEXT = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature "
+    "or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
 ROLE = "node-role.kubernetes.io/"
 OLD_ROLE = "kubernetes.io/role"
 
@@ -42,30 +48,30 @@ class Nodes(Strategy):
     def check(self, obj: Obj) -> list[Cause]:
         spec = obj.get("spec") or {}
         found = _taints(spec.get("taints") or ()) + _resources(obj)
-        for index, text in enumerate(spec.get("podCIDRs") or ()):
+        ranges = spec.get("podCIDRs") or ()
+        for index, text in enumerate(ranges):
             found += values.cidr(text, f"spec.podCIDRs[{index}]")
-        return found
+        if len(ranges) > len({":" in text for text in ranges}):
+            detail = "may specify no more than one CIDR for each IP family"
+            found.append(causes.invalid("spec.podCIDRs", ranges, detail))
+        return found + _features(obj)
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         spec, former = new.get("spec") or {}, old.get("spec") or {}
-        found = _taints(spec.get("taints") or ()) + _resources(new)
+        found = _resources(new) + _features(new) + _addresses(new)
         if former.get("podCIDRs") and former["podCIDRs"] != spec.get("podCIDRs"):
             detail = 'node updates may not change podCIDR except from "" to valid'
             found.append(causes.forbidden("spec.podCIDRs", detail))
         if former.get("providerID") and former["providerID"] != spec.get("providerID"):
             detail = 'node updates may not change providerID except from "" to valid'
             found.append(causes.forbidden("spec.providerID", detail))
+        found += _taints(spec.get("taints") or ())
+        if (spec.get("externalID") or "") != (former.get("externalID") or ""):
+            found.append(causes.forbidden("spec.externalID", "may not be updated"))
         return found
 
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
-        addresses = [
-            tuple(sorted(entry.items())) for entry in (new.get("status") or {}).get("addresses") or ()
-        ]
-        found = _resources(new)
-        for index, entry in enumerate(addresses):
-            if entry in addresses[:index]:
-                found.append(causes.duplicate(f"status.addresses[{index}]", dict(entry)))
-        return found
+        return _resources(new) + _features(new) + _addresses(new)
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         status = obj.get("status") or {}
@@ -97,7 +103,8 @@ def _taints(taints: Sequence[Obj]) -> list[Cause]:
             found.append(causes.invalid(f"{path}.value", value, ";".join(messages)))
         found += values.one_of(effect, f"{path}.effect", EFFECTS)
         if (key, effect) in seen:
-            cause = causes.duplicate(path, taint)
+            shown = {"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")}
+            cause = causes.duplicate(path, shown)
             text = f"{cause.message}: taints must be unique by key and effect pair"
             found.append(cause._replace(message=text))
         seen.add((key, effect))
@@ -110,6 +117,35 @@ def _resources(node: Obj) -> list[Cause]:
     for key in ("capacity", "allocatable"):
         for name, amount in (status.get(key) or {}).items():
             found += resources.check_amount(name, amount, f"status.{key}.{name}")
+    return found
+
+
+def _addresses(node: Obj) -> list[Cause]:
+    addresses = (node.get("status") or {}).get("addresses") or ()
+    return [
+        causes.duplicate(
+            f"status.addresses[{index}]", {"Type": entry.get("type"), "Address": entry.get("address")}
+        )
+        for index, entry in enumerate(addresses)
+        if entry in addresses[:index]
+    ]
+
+
+def _features(node: Obj) -> list[Cause]:
+    """The features that a node says it has: a sorted list of their names."""
+    path = "status.declaredFeatures"
+    found: list[Cause] = []
+    former = ""
+    for index, name in enumerate((node.get("status") or {}).get("declaredFeatures") or ()):
+        where = f"{path}[{index}]"
+        if name == former:
+            found.append(causes.duplicate(where, name))
+        elif name < former:
+            found.append(causes.invalid(where, name, "list must be sorted alphabetically"))
+        if not _FEATURE.fullmatch(name):
+            detail = f"invalid feature name {causes.render(name)}: {_FEATURE_TEXT}"
+            found.append(causes.invalid(where, name, detail))
+        former = name
     return found
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from podium.api.groups.core import label_keys, pod_cells, pod_defaults, pod_validation
+from podium.api.groups.core import (
+    label_keys,
+    pod_annotations,
+    pod_cells,
+    pod_defaults,
+    pod_validation,
+    pod_warnings,
+)
 from podium.api.groups.core.pod_validation import update
 from podium.api.strategy import Strategy, same
-from podium.api.types import Obj, quantity
+from podium.api.types import Obj
 from podium.api.types.errors import Cause
-from podium.api.validation import causes, names
-
-MIRROR = "kubernetes.io/config.mirror"
+from podium.api.types.qos import qos_class
+from podium.api.validation import names
 
 
 class Pods(Strategy):
@@ -43,31 +49,35 @@ class Pods(Strategy):
             if not status.get(key) and former.get(key):
                 status[key] = former[key]
 
+    def validate_create(self, obj: Obj) -> list[Cause]:
+        return super().validate_create(obj) + pod_validation.check_new_pod(obj)
+
     def check(self, obj: Obj) -> list[Cause]:
-        return _annotations(obj) + pod_validation.check_pod(obj)
+        return pod_annotations.check(obj) + pod_validation.check_pod(obj)
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
-        found = _annotations_kept(new, old)
+        found = pod_annotations.check_update(new, old)
         if new["spec"] == old["spec"]:
             return found
         return found + self.check(new) + update.check_update(new["spec"], old["spec"])
 
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
         """Also judges a subresource that changes a part of the spec (ephemeralcontainers, resize)."""
-        found = update.check_status(new, old)
+        found = pod_annotations.check_update(new, old) + update.check_status(new, old)
         if new["spec"] != old["spec"]:
             found += self.check(new) + update.check_ephemeral(new["spec"], old["spec"])
         return found
 
     def warnings(self, obj: Obj) -> list[str]:
+        found = pod_warnings.check(obj)
         messages = names.dns_label(obj["metadata"].get("name", ""))
         if not messages:
-            return []
+            return found
         text = (
             "this is used in the Pod's hostname, which can result in surprising behavior; "
             "a DNS label is recommended"
         )
-        return [f"metadata.name: {text}: [{' '.join(messages)}]"]
+        return [*found, f"metadata.name: {text}: [{' '.join(messages)}]"]
 
     def grace_period(self, obj: Obj, requested: int | None) -> int:
         """What is asked for, else what the pod says; none for a pod that no node has or that is done."""
@@ -109,47 +119,6 @@ def _pair_addresses(status: Obj) -> None:
             status[one] = status[many][0].get("ip", "")
 
 
-def qos_class(spec: Obj) -> str:
-    """Guaranteed when every container's requests equal its limits for cpu and memory; BestEffort when nothing
-    is said."""
-    entries = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    if pod_level := spec.get("resources"):
-        entries = [{"resources": pod_level}]
-    said, guaranteed = False, True
-    for entry in entries:
-        resources = entry.get("resources") or {}
-        limits, requests = (_amounts(resources.get(key)) for key in ("limits", "requests"))
-        said = said or bool(limits or requests)
-        if len(limits) < 2 or requests != limits:
-            guaranteed = False
-    if not said:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
-def _amounts(resources: Obj | None) -> dict[str, Any]:
-    if not resources:
-        return {}
-    amounts = {name: quantity.parse(resources[name]) for name in ("cpu", "memory") if name in resources}
-    return {name: amount for name, amount in amounts.items() if amount}
-
-
-def _annotations(pod: Obj) -> list[Cause]:
-    annotations = pod["metadata"].get("annotations") or {}
-    if MIRROR in annotations and not pod["spec"].get("nodeName"):
-        detail = "must set spec.nodeName if mirror pod annotation is set"
-        return [causes.invalid(f"metadata.annotations[{MIRROR}]", annotations[MIRROR], detail)]
-    return []
-
-
-def _annotations_kept(new: Obj, old: Obj) -> list[Cause]:
-    before, after = ((pod["metadata"].get("annotations") or {}).get(MIRROR) for pod in (old, new))
-    if before == after:
-        return []
-    verb = "add" if before is None else "remove or update"
-    return [causes.forbidden(f"metadata.annotations[{MIRROR}]", f"may not {verb} mirror pod annotation")]
-
-
 class PodTemplates(Strategy):
     has_generation = True
     columns = pod_cells.TEMPLATE_COLUMNS
@@ -159,6 +128,9 @@ class PodTemplates(Strategy):
 
     def check(self, obj: Obj) -> list[Cause]:
         return pod_validation.check_template(obj["template"], "template")
+
+    def warnings(self, obj: Obj) -> list[str]:
+        return pod_warnings.check(obj.get("template") or {}, "template")
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         return pod_cells.template_row(obj)

@@ -27,13 +27,21 @@ _COMPUTE = frozenset(
 
     {"cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"},
 )  # fmt: skip
-_QUOTA_NAMES = resources.STANDARD | resources.ALSO_KNOWN | resources.COUNTED
+_QUOTA_NAMES = (resources.STANDARD | resources.ALSO_KNOWN | resources.COUNTED) - {"storage"}
 
 
 def _quota_resource(name: str) -> names.Messages:
-    messages = names.qualified(name)
-    known = "/" in name or name in _QUOTA_NAMES or name.startswith(("requests.hugepages-", "hugepages-"))
-    return messages or (() if known else ("must be a standard resource for quota",))
+    messages = resources.known(name)
+    fits = "/" in name or name in _QUOTA_NAMES or name.startswith(("requests.hugepages-", "hugepages-"))
+    return messages if fits else (*messages, "must be a standard resource for quota")
+
+
+def _amounts(amounts: Obj | None, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    for name, amount in (amounts or {}).items():
+        found += values.named(name, f"{path}[{name}]", _quota_resource)
+        found += resources.check_amount(name, amount, f"{path}[{name}]")
+    return found
 
 
 class ResourceQuotas(Strategy):
@@ -42,11 +50,7 @@ class ResourceQuotas(Strategy):
 
     def check(self, obj: Obj) -> list[Cause]:
         spec = obj.get("spec") or {}
-        found: list[Cause] = []
-        for name, amount in (spec.get("hard") or {}).items():
-            path = f"spec.hard[{name}]"
-            found += values.named(name, path, _quota_resource)
-            found += resources.check_amount(name, amount, path)
+        found = _amounts(spec.get("hard"), "spec.hard")
         hard = spec.get("hard") or {}
         return found + _scopes(spec.get("scopes") or [], hard) + _scope_selector(spec, hard)
 
@@ -54,6 +58,10 @@ class ResourceQuotas(Strategy):
         scopes, former = ((quota.get("spec") or {}).get("scopes") or [] for quota in (new, old))
         changed = set(scopes) != set(former)
         return self.check(new) + ([causes.immutable("spec.scopes", scopes)] if changed else [])
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        status = new.get("status") or {}
+        return [cause for key in ("hard", "used") for cause in _amounts(status.get(key), f"status.{key}")]
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         status = obj.get("status") or {}
@@ -145,11 +153,19 @@ class LimitRanges(Strategy):
         seen: set[str] = set()
         for index, item in enumerate((obj.get("spec") or {}).get("limits") or ()):
             path, kind = f"spec.limits[{index}]", item.get("type", "")
+            found += values.named(kind, f"{path}.type", _limit_type)
             if kind in seen:
                 found.append(causes.duplicate(f"{path}.type", kind))
             seen.add(kind)
             found += _limit(item, kind, path)
         return found
+
+
+def _limit_type(kind: str) -> names.Messages:
+    messages = names.qualified(kind)
+    if messages or "/" in kind or kind in LIMIT_TYPES:
+        return messages
+    return ("must be a standard limit type or fully qualified",)
 
 
 def _default_container(item: Obj) -> None:
@@ -162,15 +178,20 @@ def _default_container(item: Obj) -> None:
         item["defaultRequest"] = requests
 
 
-# (smaller, its name in messages, greater, its name, the field that is blamed)
+LIMIT_TYPES = ("Container", "PersistentVolumeClaim", "Pod")
+_LISTS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
+# (smaller, its name in messages, greater, its name, the field that is blamed, the one that is shown)
 _ORDER = (
-    ("min", "min value", "max", "max value", "min"),
-    ("min", "min value", "defaultRequest", "default request value", "defaultRequest"),
-    ("defaultRequest", "default request value", "max", "max value", "defaultRequest"),
-    ("defaultRequest", "default request value", "default", "default limit value", "defaultRequest"),
-    ("min", "min value", "default", "default value", "default"),
-    ("default", "default value", "max", "max value", "default"),
-)
+    ("min", "min value", "max", "max value", "min", "min"),
+    ("min", "min value", "defaultRequest", "default request value", "defaultRequest", "defaultRequest"),
+    ("defaultRequest", "default request value", "max", "max value", "defaultRequest", "defaultRequest"),
+    (
+        "defaultRequest", "default request value", "default", "default limit value", "defaultRequest",
+        "defaultRequest",
+    ),
+    ("min", "min value", "default", "default value", "default", "min"),
+    ("default", "default value", "max", "max value", "default", "max"),
+)  # fmt: skip
 
 
 def _limit(item: Obj, kind: str, path: str) -> list[Cause]:
@@ -182,15 +203,19 @@ def _limit(item: Obj, kind: str, path: str) -> list[Cause]:
             if item.get(key)
         ]
     given = {key: item.get(key) or {} for key in ("min", "max", "default", "defaultRequest")}
+    rule = resources.container_resource if kind in ("Container", "Pod") else resources.known
+    for key in _LISTS:
+        for name in () if kind == "Pod" and key.startswith("default") else item.get(key) or ():
+            found += values.named(name, f"{path}.{key}[{name}]", rule)
     if kind == "PersistentVolumeClaim" and "storage" not in {**given["min"], **given["max"]}:
         detail = "either minimum or maximum storage value is required, but neither was provided"
         found.append(causes.required(f"{path}.limits", detail))
-    for small, small_text, great, great_text, blamed in _ORDER:
+    for small, small_text, great, great_text, blamed, shown in _ORDER:
         for name in given[small].keys() & given[great].keys():
             least, most = given[small][name], given[great][name]
             if quantity.parse(least) > quantity.parse(most):
                 detail = f"{small_text} {least} is greater than {great_text} {most}"
-                found.append(causes.invalid(f"{path}.{blamed}[{name}]", given[blamed][name], detail))
+                found.append(causes.invalid(f"{path}.{blamed}[{name}]", str(given[shown][name]), detail))
     for name, text in (item.get("maxLimitRequestRatio") or {}).items():
         found += _ratio(name, text, given, f"{path}.maxLimitRequestRatio[{name}]")
     return found + _unequal(given, path)
@@ -211,7 +236,7 @@ def _unequal(given: dict[str, Any], path: str) -> list[Cause]:
     found: list[Cause] = []
     for name in given["default"].keys() & given["defaultRequest"].keys():
         limit, request = given["default"][name], given["defaultRequest"][name]
-        fixed = resources.is_extended(name) or name.startswith("hugepages-")
+        fixed = not resources.is_native(name) or name.startswith("hugepages-")
         if fixed and quantity.parse(limit) != quantity.parse(request):
             detail = f"default value {limit} must equal to defaultRequest value {request} in {name}"
             found.append(causes.invalid(f"{path}.defaultRequest[{name}]", request, detail))

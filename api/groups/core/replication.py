@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from podium.api.groups import cells
-from podium.api.groups.core import pod_defaults, pod_validation
+from podium.api.groups.core import pod_defaults, pod_validation, pod_warnings
 from podium.api.strategy import Strategy, same
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
@@ -50,6 +50,22 @@ class ReplicationControllers(Strategy):
             found.append(causes.invalid(f"{path}.metadata.labels", labels, detail))
         found += pod_validation.check_template(template, path)
         return found + always_restarts(template["spec"], f"{path}.spec", "ReplicationController")
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        status = new.get("status") or {}
+        keys = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
+        found: list[Cause] = []
+        for key in ("replicas", *keys, "observedGeneration"):
+            found += values.not_negative(status.get(key), f"status.{key}")
+        parts = [(key, "replicas", "status.replicas") for key in keys]
+        for key, whole, shown in (*parts, ("availableReplicas", "readyReplicas", "readyReplicas")):
+            if status.get(key, 0) > status.get(whole, 0):
+                detail = f"cannot be greater than {shown}"
+                found.append(causes.invalid(f"status.{key}", status[key], detail))
+        return found
+
+    def warnings(self, obj: Obj) -> list[str]:
+        return pod_warnings.check(obj["spec"].get("template") or {}, "spec.template")
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, status = obj["spec"], obj.get("status") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podium.api.types import Obj
@@ -16,6 +17,8 @@ POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 TRAFFIC = ("Cluster", "Local")
 DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 MAX_AFFINITY_SECONDS = 86400
+HINTS, TOPOLOGY = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
+SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 
 
 def is_external(spec: Obj) -> bool:
@@ -30,7 +33,7 @@ def is_headless(spec: Obj) -> bool:
 
 def check(service: Obj) -> list[Cause]:
     spec = service["spec"]
-    found: list[Cause] = []
+    found = _topology(service["metadata"].get("annotations") or {})
     if not spec.get("ports") and not is_headless(spec) and spec.get("type") != "ExternalName":
         found.append(causes.required("spec.ports"))
     found += _kind(spec)
@@ -46,7 +49,29 @@ def check(service: Obj) -> list[Cause]:
     found += values.one_of(spec.get("type"), "spec.type", TYPES)
     found += _port_numbers(spec)
     found += _load_balancer(spec)
-    found += _traffic(spec)
+    if not spec.get("loadBalancerSourceRanges"):
+        found += _annotated_ranges(service)
+    return found + _traffic(spec)
+
+
+def _topology(annotations: Mapping[str, str]) -> list[Cause]:
+    """The older and the newer name of one setting say the same."""
+    older, newer = annotations.get(HINTS), annotations.get(TOPOLOGY)
+    if older is None or newer is None or older == newer:
+        return []
+    detail = f"must match annotations[{HINTS}] when both are specified"
+    return [causes.invalid(f"metadata.annotations[{TOPOLOGY}]", newer, detail)]
+
+
+def _annotated_ranges(service: Obj) -> list[Cause]:
+    text = (service["metadata"].get("annotations") or {}).get(SOURCE_RANGES)
+    if text is None:
+        return []
+    path, found = f"metadata.annotations[{SOURCE_RANGES}]", []
+    if service["spec"].get("type") != "LoadBalancer":
+        found.append(causes.forbidden(path, "may only be used when `type` is 'LoadBalancer'"))
+    for part in text.split(",") if text.strip() else ():
+        found += values.cidr(part.strip(), path)
     return found
 
 
@@ -113,10 +138,26 @@ def _addresses(spec: Obj) -> list[Cause]:
             detail = "'None' must be the first and only value"
             found.append(causes.invalid("spec.clusterIPs", many, detail))
         return found
-    for index, address in enumerate(many):
-        found += values.address(address, f"spec.clusterIPs[{index}]")
+    wrong = [
+        cause
+        for index, address in enumerate(many)
+        for cause in values.address(address, f"spec.clusterIPs[{index}]")
+    ]
+    found += wrong
     if len(many) > 2:
         found.append(causes.invalid("spec.clusterIPs", many, "may only hold up to 2 values"))
+    return found if wrong else found + _address_families(many, spec.get("ipFamilies") or ())
+
+
+def _address_families(addresses: Sequence[str], families: Sequence[str]) -> list[Cause]:
+    found: list[Cause] = []
+    if len(addresses) > 1 and len({":" in address for address in addresses}) < 2:
+        detail = "may specify no more than one IP for each IP family"
+        found.append(causes.invalid("spec.clusterIPs", addresses, detail))
+    for index, (address, family) in enumerate(zip(addresses, families, strict=False)):
+        if family in FAMILIES and (":" in address) != (family == "IPv6"):
+            detail = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
+            found.append(causes.invalid(f"spec.clusterIPs[{index}]", address, detail))
     return found
 
 
@@ -161,9 +202,15 @@ def _port_numbers(spec: Obj) -> list[Cause]:
                 found.append(causes.duplicate(f"{path}.nodePort", node_port))
             node_ports.add((protocol, node_port))
         if (protocol, port.get("port")) in ports:
-            found.append(causes.duplicate(path, {"port": port.get("port"), "protocol": protocol}))
+            found.append(causes.duplicate(path, _shown(protocol, port.get("port"))))
         ports.add((protocol, port.get("port")))
     return found
+
+
+def _shown(protocol: str | None, port: int | None) -> Obj:
+    """A port with nothing but these, as upstream shows it."""
+    kept = {"Name": "", "Protocol": protocol, "AppProtocol": None, "Port": port}
+    return {**kept, "TargetPort": 0, "NodePort": 0}
 
 
 def _load_balancer(spec: Obj) -> list[Cause]:
@@ -231,11 +278,58 @@ def _address_update(new: Obj, old: Obj) -> list[Cause]:
     ):
         return []
     now, before = spec.get("clusterIPs") or [], former.get("clusterIPs") or []
+    found = _kept(now, before, "clusterIPs", spec)
+    if is_headless(spec) or is_headless(former):
+        return found
+    return found + _kept(spec.get("ipFamilies") or [], former.get("ipFamilies") or [], "ipFamilies", spec)
+
+
+def _kept(now: list[str], before: list[str], key: str, spec: Obj) -> list[Cause]:
+    """The first of a Service's addresses or families stays, the second may come and, of a Service that says
+    so, go."""
+    path, families = f"spec.{key}", key == "ipFamilies"
+    detail = "may not change once set"
+    if len(now) == len(before):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [
+            causes.invalid(f"{path}[{0 if families else index}]", now, detail)
+            for index, (old, new) in pairs
+            if old != new
+        ]
+    shown = (spec.get("clusterIPs") or None) if families else now
+    found: list[Cause] = []
     if before and not now:
-        return [causes.invalid("spec.clusterIPs[0]", None, "primary clusterIP can not be unset")]
-    if before and now[0] != before[0]:
-        return [causes.invalid("spec.clusterIPs[0]", now, "may not change once set")]
-    return []
+        what = "ipFamily" if families else "clusterIP"
+        found.append(causes.invalid(f"{path}[0]", None, f"primary {what} can not be unset"))
+    if before and now and now[0] != before[0]:
+        found.append(causes.invalid(f"{path}[0]", shown, detail))
+    policy = spec.get("ipFamilyPolicy")
+    if len(before) > len(now) == 1 and policy != "SingleStack":
+        what = "ipFamily" if families else "clusterIP"
+        detail = f"must be set to 'SingleStack' when releasing the secondary {what}"
+        found.append(causes.invalid("spec.ipFamilyPolicy", policy, detail))
+    return found
+
+
+def warnings(service: Obj) -> list[str]:
+    """What of an accepted Service has no effect, or will have none."""
+    spec, found = service["spec"], []
+    if HINTS in (service["metadata"].get("annotations") or {}):
+        found.append(f"annotation {HINTS} is deprecated, please use {TOPOLOGY} instead")
+    if is_headless(spec):
+        ignored = (
+            ("loadBalancerIP", spec.get("loadBalancerIP")), ("externalIPs", spec.get("externalIPs")),
+            ("SessionAffinity", spec.get("sessionAffinity", "None") != "None"),
+        )  # fmt: skip
+        found += [f"spec.{key} is ignored for headless services" for key, given in ignored if given]
+    if spec.get("externalIPs"):
+        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    if spec.get("type") == "ExternalName":
+        if spec.get("externalIPs"):
+            found.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    elif spec.get("externalName"):
+        found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    return found
 
 
 def check_status(service: Obj) -> list[Cause]:
@@ -252,15 +346,25 @@ def check_status(service: Obj) -> list[Cause]:
 
 def _ingress(entry: Obj, path: str) -> list[Cause]:
     found: list[Cause] = []
-    ip, mode, host = entry.get("ip"), entry.get("ipMode"), entry.get("hostname")
-    if ip:
-        found += values.address(ip, f"{path}.ip")
+    ip, mode = entry.get("ip"), entry.get("ipMode")
     if mode is None and ip:
         found.append(causes.required(f"{path}.ipMode", "must be specified when `ip` is set"))
     elif mode is not None and not ip:
         found.append(causes.forbidden(f"{path}.ipMode", "may not be specified when `ip` is not set"))
     elif mode is not None:
         found += values.one_of(mode, f"{path}.ipMode", ("Proxy", "VIP"))
+    told = reached_at(entry, path)
+    # The address is looked at before how it is used, the name after.
+    split = sum(cause.field == f"{path}.ip" for cause in told)
+    return told[:split] + found + told[split:]
+
+
+def reached_at(entry: Obj, path: str) -> list[Cause]:
+    """The address and the name that a load balancer has."""
+    found: list[Cause] = []
+    ip, host = entry.get("ip"), entry.get("hostname")
+    if ip:
+        found += values.address(ip, f"{path}.ip")
     if host:
         found += values.named(host, f"{path}.hostname", names.dns_subdomain)
         if values.is_address(host):

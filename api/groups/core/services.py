@@ -24,7 +24,7 @@ class Services(Strategy):
     validate)."""
 
     allow_create_on_update = True
-    name_rule = staticmethod(names.dns_1035_label)
+    name_rule = staticmethod(names.dns_label)
     columns = cells.table("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector:string:1")
     fields = same("spec.clusterIP", "spec.type")
     first_status = MappingProxyType({"loadBalancer": {}})
@@ -76,6 +76,9 @@ class Services(Strategy):
     def check_status(self, new: Obj, old: Obj) -> list[Cause]:
         return service_validation.check_status(new)
 
+    def warnings(self, obj: Obj) -> list[str]:
+        return service_validation.warnings(obj)
+
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec = obj["spec"]
         addresses = spec.get("clusterIPs") or ()
@@ -109,7 +112,7 @@ def _default_families(spec: Obj, former: Obj | None) -> None:
         families = list(spec["ipFamilies"])
     else:
         addresses = [text for text in spec.get("clusterIPs") or () if text != "None"]
-        families = ["IPv6" if ":" in text else "IPv4" for text in addresses] or ["IPv4"]
+        families = list(dict.fromkeys("IPv6" if ":" in text else "IPv4" for text in addresses)) or ["IPv4"]
     if open_to_both and spec["ipFamilyPolicy"] != "SingleStack" and len(families) == 1:
         families.append("IPv4" if families == ["IPv6"] else "IPv6")
     spec["ipFamilies"] = families

@@ -6,9 +6,9 @@ Source: API reference, PersistentVolumeSpec.
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Callable, Iterable
 
+from podium.api.groups.core import storage_systems
+from podium.api.groups.core.storage_systems import Check, needed
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, values
@@ -42,11 +42,19 @@ _DEFAULTS: dict[str, Obj] = {
     "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": False, "kind": "Shared"},
     "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
 }
-_QUALIFIED_NAMES = {
-    "iqn": re.compile(r"iqn\.\d{4}-\d{2}\.([0-9a-z-.]+)(:([^,;*&$|\s]+)?)?$"),
-    "eui": re.compile(r"eui.[0-9a-fA-F]{16}$"),
-    "naa": re.compile(r"naa.([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$"),
-}
+# In the order in which upstream looks at them: the second one found is the one that is refused.
+ORDER = (
+    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker", "nfs", "rbd", "quobyte",
+    "cephfs", "iscsi", "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk",
+    "portworxVolume", "azureDisk", "scaleIO", "local", "storageos", "csi",
+)  # fmt: skip
+# What some sources are called in messages: about themselves, and as one too many.
+CALLED = {"gcePersistentDisk": "persistentDisk"}
+_REFUSED = {"cephfs": "cephFS"}
+TOO_LONG_PORTAL = (
+    "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName "
+    "is specified."
+)
 
 
 def sources(spec: Obj) -> Obj:
@@ -69,10 +77,16 @@ def check(spec: Obj, path: str, name: str) -> list[Cause]:
     given = sources(spec)
     if not given:
         return [causes.required(path, "must specify a volume type")]
-    first, *more = given
-    found = [causes.forbidden(f"{path}.{key}", "may not specify more than 1 volume type") for key in more]
+    first, *more = sorted(given, key=ORDER.index)
+    found = [
+        causes.forbidden(f"{path}.{_REFUSED.get(key, key)}", "may not specify more than 1 volume type")
+        for key in more
+    ]
     if rule := _RULES.get(first):
-        found += rule(given[first], f"{path}.{first}", name)
+        found += rule(given[first], f"{path}.{CALLED.get(first, first)}")
+    portal = (given.get("iscsi") or {}).get("targetPortal", "")
+    if "initiatorName" in (given.get("iscsi") or {}) and len(f"{name}:{portal}") > 64:
+        found.append(causes.invalid(f"{path}.iscsi.targetportal", portal, TOO_LONG_PORTAL))
     if "local" in given and not spec.get("nodeAffinity"):
         found.append(causes.required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
     recycled = spec.get("persistentVolumeReclaimPolicy") == "Recycle"
@@ -82,28 +96,17 @@ def check(spec: Obj, path: str, name: str) -> list[Cause]:
     return found
 
 
-def _needed(source: Obj, path: str, keys: Iterable[str]) -> list[Cause]:
-    return [causes.required(f"{path}.{key}") for key in keys if not source.get(key)]
-
-
-def _host_path(source: Obj, path: str, _: str) -> list[Cause]:
+def _host_path(source: Obj, path: str) -> list[Cause]:
     if not source.get("path"):
         return [causes.required(f"{path}.path")]
     found = values.no_backsteps(source["path"], f"{path}.path")
     return found + values.optional_one_of(source.get("type"), f"{path}.type", HOST_PATH_TYPES)
 
 
-def _local(source: Obj, path: str, _: str) -> list[Cause]:
+def _local(source: Obj, path: str) -> list[Cause]:
     if not source.get("path"):
         return [causes.required(f"{path}.path")]
     return values.no_backsteps(source["path"], f"{path}.path")
-
-
-def _nfs(source: Obj, path: str, _: str) -> list[Cause]:
-    found = _needed(source, path, ("server", "path"))
-    if not source.get("path", "").startswith("/"):
-        found.append(causes.invalid(f"{path}.path", source.get("path", ""), "must be an absolute path"))
-    return found
 
 
 def driver_name(name: str, path: str) -> list[Cause]:
@@ -114,89 +117,53 @@ def driver_name(name: str, path: str) -> list[Cause]:
     return found + [causes.invalid(path, name, text) for text in names.dns_subdomain(name.lower())]
 
 
-def _csi(source: Obj, path: str, _: str) -> list[Cause]:
+def _csi(source: Obj, path: str) -> list[Cause]:
     found = driver_name(source.get("driver", ""), f"{path}.driver")
-    found += _needed(source, path, ("volumeHandle",))
+    found += needed(source, path, ("volumeHandle",))
     for key in ("controllerPublish", "controllerExpand", "nodePublish", "nodeExpand"):
         secret = source.get(f"{key}SecretRef")
         if secret is not None:
-            found += _needed(secret, f"{path}.{key}SecretRef", ("name", "namespace"))
+            found += _secret(secret, f"{path}.{key}SecretRef")
     return found
 
 
-def _fc(source: Obj, path: str, _: str) -> list[Cause]:
-    where = f"{path}.targetWWNs"
-    names_given, ids, lun = source.get("targetWWNs"), source.get("wwids"), source.get("lun")
-    if not names_given:
-        return (
-            [] if ids else [causes.required(where, "must specify either targetWWNs or wwids, but not both")]
-        )
-    found = []
-    if ids:
-        detail = "targetWWNs and wwids can not be specified simultaneously"
-        found.append(causes.invalid(where, names_given, detail))
-    if lun is None:
-        found.append(causes.required(f"{path}.lun", "lun is required if targetWWNs is specified"))
-    elif not 0 <= lun <= 255:
-        found.append(causes.invalid(f"{path}.lun", lun, values.in_range(0, 255)))
+def _secret(secret: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    for key, rule in (("name", names.dns_subdomain), ("namespace", names.dns_label)):
+        given = secret.get(key)
+        found += values.named(given, f"{path}.{key}", rule) if given else [causes.required(f"{path}.{key}")]
     return found
 
 
-def _iscsi(source: Obj, path: str, name: str) -> list[Cause]:
-    found = _needed(source, path, ("targetPortal", "iqn"))
-    portal, initiator, lun = source.get("targetPortal", ""), source.get("initiatorName"), source.get("lun", 0)
-    if initiator is not None and len(f"{name}:{portal}") > 64:
-        detail = (
-            "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if "
-            "iscsi.initiatorName is specified."
-        )
-        found.append(causes.invalid(f"{path}.targetportal", portal, detail))
-    for key, text in (("iqn", source.get("iqn")), ("initiatorname", initiator)):
-        if text and not _is_qualified(text):
-            found.append(causes.invalid(f"{path}.{key}", text, "must be valid format"))
-    if not 0 <= lun <= 255:
-        found.append(causes.invalid(f"{path}.lun", lun, values.in_range(0, 255)))
-    secret = source.get("secretRef")
-    if secret is None and (source.get("chapAuthDiscovery") or source.get("chapAuthSession")):
-        found.append(causes.required(f"{path}.secretRef"))
-    return found + (_needed(secret, f"{path}.secretRef", ("name",)) if secret is not None else [])
+def _iscsi(source: Obj, path: str) -> list[Cause]:
+    secret, found = source.get("secretRef"), storage_systems.iscsi(source, path)
+    return found + (needed(secret, f"{path}.secretRef", ("name",)) if secret is not None else [])
 
 
-def _is_qualified(text: str) -> bool:
-    form = _QUALIFIED_NAMES.get(text[:3])
-    return form is not None and form.match(text) is not None
-
-
-def _azure_file(source: Obj, path: str, _: str) -> list[Cause]:
-    found = _needed(source, path, ("secretName", "shareName"))
+def _azure_file(source: Obj, path: str) -> list[Cause]:
+    found = needed(source, path, ("secretName", "shareName"))
     if source.get("secretNamespace") == "":
         found.append(causes.required(f"{path}.secretNamespace"))
     return found
 
 
-def _fields(*keys: str) -> Callable[[Obj, str, str], list[Cause]]:
-    return lambda source, path, _: _needed(source, path, keys)
+def _glusterfs(source: Obj, path: str) -> list[Cause]:
+    found, namespace = needed(source, path, ("endpoints", "path")), source.get("endpointsNamespace")
+    where = f"{path}.endpointsNamespace"
+    if namespace == "":
+        detail = "if the endpointnamespace is set, it must be a valid namespace name"
+        found.append(causes.invalid(where, namespace, detail))
+    return found + (values.named(namespace, where, names.dns_label) if namespace else [])
 
 
-_RULES: dict[str, Callable[[Obj, str, str], list[Cause]]] = {
-    "hostPath": _host_path,
-    "local": _local,
-    "nfs": _nfs,
-    "csi": _csi,
-    "fc": _fc,
-    "iscsi": _iscsi,
+_RULES: dict[str, Check] = {
+    **storage_systems.ALIKE,
     "azureFile": _azure_file,
-    "awsElasticBlockStore": _fields("volumeID"),
-    "azureDisk": _fields("diskName", "diskURI"),
-    "cephfs": _fields("monitors"),
-    "cinder": _fields("volumeID"),
-    "flexVolume": _fields("driver"),
-    "gcePersistentDisk": _fields("pdName"),
-    "glusterfs": _fields("endpoints", "path"),
-    "photonPersistentDisk": _fields("pdID"),
-    "portworxVolume": _fields("volumeID"),
-    "quobyte": _fields("registry", "volume"),
-    "rbd": _fields("monitors", "image"),
-    "scaleIO": _fields("gateway", "system", "volumeName"),
-    "vsphereVolume": _fields("volumePath"),
+    "cinder": storage_systems.with_secret(storage_systems.ALIKE["cinder"], "name", "namespace"),
+    "csi": _csi,
+    "glusterfs": _glusterfs,
+    "hostPath": _host_path,
+    "iscsi": _iscsi,
+    "local": _local,
+    "storageos": storage_systems.with_secret(storage_systems.ALIKE["storageos"], "name", "namespace"),
 }

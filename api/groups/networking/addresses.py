@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime
 from typing import Any
 
@@ -21,15 +20,26 @@ class ServiceCIDRs(Strategy):
         if not listed:
             return [causes.required("spec.cidrs", "at least one CIDR required")]
         if len(listed) > 2:
-            return [causes.invalid("spec", obj["spec"], "may only hold up to 2 values")]
+            return [causes.invalid("spec.cidrs", {"CIDRs": listed}, "may only hold up to 2 values")]
         found: list[Cause] = []
         for index, text in enumerate(listed):
-            found += values.cidr(text, f"spec.cidrs[{index}]")
+            found += values.canonical_cidr(text, f"spec.cidrs[{index}]")
+        if not found and len(listed) > len({":" in text for text in listed}):
+            detail = (
+                "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
+            )
+            found.append(causes.invalid("spec.cidrs", listed, detail))
         return found
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
-        now, before = ((obj.get("spec") or {}).get("cidrs") for obj in (new, old))
-        return self.check(new) + metadata.immutable(now, before, "spec.cidrs")
+        """A range stays; a second one, of the other family, may come."""
+        now, before = ((obj.get("spec") or {}).get("cidrs") or [] for obj in (new, old))
+        grown = len(before) == 1 and len(now) == 2
+        if len(now) != len(before) and not grown:
+            return [causes.immutable("spec.cidrs", now)]
+        pairs = enumerate(zip(now, before, strict=False))
+        found = [causes.immutable(f"spec.cidrs[{index}]", new) for index, (new, old) in pairs if new != old]
+        return found + (self.check(new) if grown else [])
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         return [
@@ -45,18 +55,25 @@ class IPAddresses(Strategy):
     @staticmethod
     def name_rule(name: str) -> names.Messages:
         """The address itself, written in the one way that is its own."""
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return (f'ParseAddr("{name}"): unable to parse IP',)
-        return () if str(address) == name else ("must be a canonical format IP address",)
+        return tuple(
+            cause.message.removeprefix(f"Invalid value: {causes.render(name)}: ")
+            for cause in values.canonical_address(name, "")
+        )
 
     def check(self, obj: Obj) -> list[Cause]:
         parent = (obj.get("spec") or {}).get("parentRef")
         if parent is None:
             return [causes.required("spec.parentRef")]
-        keys = ("resource", "name")
-        return [causes.required(f"spec.parentRef.{key}") for key in keys if not parent.get(key)]
+        found: list[Cause] = []
+        if parent.get("group"):
+            found += values.named(parent["group"], "spec.parentRef.group", names.dns_subdomain)
+        for key in ("resource", "name", "namespace"):
+            path = f"spec.parentRef.{key}"
+            if parent.get(key):
+                found += values.named(parent[key], path, names.path_segment)
+            elif key != "namespace":
+                found.append(causes.required(path))
+        return found
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         now, before = ((obj.get("spec") or {}).get("parentRef") for obj in (new, old))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from podium.api.groups import cells
+from podium.api.groups.core.service_validation import reached_at
 from podium.api.groups.core.services import load_balancer
 from podium.api.strategy import Strategy
 from podium.api.types import Obj
@@ -15,6 +16,8 @@ from podium.api.validation import causes, metadata, names, values
 
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 BAD_PARTS, BAD_ENDS = ("//", "/./", "/../", "%2f", "%2F"), ("/..", "/.")
+LONGEST_CONTROLLER = 250
+CLASS = "kubernetes.io/ingress.class"
 DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -38,8 +41,27 @@ class Ingresses(Strategy):
         for number, entry in enumerate(spec.get("tls") or ()):
             for index, host in enumerate(entry.get("hosts") or ()):
                 found += _host(host, f"spec.tls[{number}].hosts[{index}]")
+            if secret := entry.get("secretName"):
+                found += values.named(secret, f"spec.tls[{number}].secretName", names.dns_subdomain)
         if spec.get("ingressClassName") is not None:
             found += values.named(spec["ingressClassName"], "spec.ingressClassName", names.dns_subdomain)
+        return found
+
+    def validate_create(self, obj: Obj) -> list[Cause]:
+        """The annotation of old times says what the field says, if both do."""
+        found = super().validate_create(obj)
+        told = (obj["metadata"].get("annotations") or {}).get(CLASS)
+        named = (obj.get("spec") or {}).get("ingressClassName")
+        if told is not None and named is not None and told != named:
+            detail = "must match `ingressClassName` when both are specified"
+            found.append(causes.invalid(f"annotations.{CLASS}", told, detail))
+        return found
+
+    def check_status(self, new: Obj, old: Obj) -> list[Cause]:
+        ingress = ((new.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        found: list[Cause] = []
+        for index, entry in enumerate(ingress):
+            found += reached_at(entry, f"status.loadBalancer.ingress[{index}]")
         return found
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
@@ -101,14 +123,13 @@ def _backend(backend: Obj, path: str) -> list[Cause]:
     if service is not None and resource is not None:
         return [causes.invalid(path, "", "cannot set both resource and service backends")]
     if resource is not None:
-        keys = ("kind", "name")
-        return [causes.required(f"{path}.resource.{key}") for key in keys if not resource.get(key)]
+        return _reference(resource, f"{path}.resource")
     if service is None:
         return [causes.invalid(path, "", "resource or service backend is required")]
     where = f"{path}.service"
     found = [] if service.get("name") else [causes.required(f"{where}.name")]
     if service.get("name"):
-        found += values.named(service["name"], f"{where}.name", names.dns_1035_label)
+        found += values.named(service["name"], f"{where}.name", names.dns_label)
     port = service.get("port") or {}
     name, number = port.get("name"), port.get("number")
     if name and number:
@@ -119,6 +140,19 @@ def _backend(backend: Obj, path: str) -> list[Cause]:
         found += values.port(number, f"{where}.port.number")
     else:
         found.append(causes.required(path, "port name or number is required"))
+    return found
+
+
+def _reference(reference: Obj, path: str) -> list[Cause]:
+    """A TypedLocalObjectReference."""
+    found: list[Cause] = []
+    if reference.get("apiGroup") is not None:
+        found += values.named(reference["apiGroup"], f"{path}.apiGroup", names.dns_subdomain)
+    for key in ("kind", "name"):
+        if not reference.get(key):
+            found.append(causes.required(f"{path}.{key}"))
+        else:
+            found += values.named(reference[key], f"{path}.{key}", names.path_segment)
     return found
 
 
@@ -133,16 +167,16 @@ class IngressClasses(Strategy):
 
     def check(self, obj: Obj) -> list[Cause]:
         controller = (obj.get("spec") or {}).get("controller", "")
-        if not controller:
-            return [causes.required("spec.controller")]
-        if "/" not in controller:
-            detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
-            return [causes.invalid("spec.controller", controller, detail)]
-        return values.named(controller.partition("/")[0], "spec.controller", names.dns_subdomain)
+        found: list[Cause] = []
+        if len(controller) > LONGEST_CONTROLLER:
+            found.append(causes.too_long("spec.controller", LONGEST_CONTROLLER))
+        found += values.domain_path(controller, "spec.controller")
+        parameters = (obj.get("spec") or {}).get("parameters")
+        return found if parameters is None else found + _parameters(parameters, "spec.parameters")
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         now, before = ((obj.get("spec") or {}).get("controller") for obj in (new, old))
-        return self.check(new) + metadata.immutable(now, before, "spec.controller")
+        return metadata.immutable(now, before, "spec.controller") + self.check(new)
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
@@ -153,3 +187,16 @@ class IngressClasses(Strategy):
             group = f".{parameters['apiGroup']}" if parameters.get("apiGroup") is not None else ""
             text = f"{parameters.get('kind', '')}{group}/{parameters.get('name', '')}"
         return [name, spec.get("controller", ""), text, cells.age(obj, now)]
+
+
+def _parameters(parameters: Obj, path: str) -> list[Cause]:
+    found = _reference(parameters, path)
+    scope, namespace, where = parameters.get("scope"), parameters.get("namespace"), f"{path}.namespace"
+    if scope not in ("Cluster", "Namespace"):
+        return [*found, causes.not_supported(f"{path}.scope", scope or "", ("Cluster", "Namespace"))]
+    if scope == "Cluster":
+        detail = "`parameters.scope` is set to 'Cluster'"
+        return found if namespace is None else [*found, causes.forbidden(where, detail)]
+    if namespace is None:
+        return [*found, causes.required(where, "`parameters.scope` is set to 'Namespace'")]
+    return found + values.named(namespace, where, names.dns_label)

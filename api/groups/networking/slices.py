@@ -15,6 +15,7 @@ from podium.api.validation import causes, metadata, names, values
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 MAX_PORTS, MAX_ENDPOINTS, MAX_ADDRESSES = 20000, 1000, 100
+MAX_TOPOLOGY, MAX_HINTS = 16, 8
 
 
 class EndpointSlices(Strategy):
@@ -32,10 +33,11 @@ class EndpointSlices(Strategy):
         return found + _endpoints(obj.get("endpoints") or (), obj.get("addressType", ""))
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
-        found = metadata.immutable(new.get("addressType"), old.get("addressType"), "addressType")
-        if new.get("endpoints") == old.get("endpoints"):
-            return found + _ports(new.get("ports") or ())
-        return found + self.check(new)
+        found = values.one_of(new.get("addressType"), "addressType", ADDRESS_TYPES)
+        found += _ports(new.get("ports") or ())
+        if new.get("endpoints") != old.get("endpoints"):
+            found += _endpoints(new.get("endpoints") or (), new.get("addressType", ""))
+        return found + metadata.immutable(new.get("addressType"), old.get("addressType"), "addressType")
 
     def row(self, obj: Obj, now: datetime) -> list[Any]:
         ports = [str(port.get("port") or port.get("name") or "*") for port in obj.get("ports") or ()]
@@ -79,15 +81,55 @@ def _endpoints(endpoints: Sequence[Obj], kind: str) -> list[Cause]:
             found += _address(address, kind, f"{path}.addresses", number)
         if endpoint.get("nodeName") is not None:
             found += values.named(endpoint["nodeName"], f"{path}.nodeName", names.dns_subdomain)
+        if topology := endpoint.get("deprecatedTopology"):
+            if len(topology) > MAX_TOPOLOGY:
+                where = f"{path}.deprecatedTopology"
+                found.append(causes.too_many(where, len(topology), MAX_TOPOLOGY))
+            found += metadata.check_labels(topology, f"{path}.deprecatedTopology")
         if endpoint.get("hostname") is not None:
             found += values.named(endpoint["hostname"], f"{path}.hostname", names.dns_label)
+        if endpoint.get("hints") is not None:
+            found += _hints(endpoint["hints"], f"{path}.hints")
+    return found
+
+
+def _hints(hints: Obj, path: str) -> list[Cause]:
+    found: list[Cause] = []
+    for key, rule in (("forZones", names.label_value), ("forNodes", names.dns_subdomain)):
+        entries = hints.get(key) or ()
+        if len(entries) > MAX_HINTS:
+            return [*found, causes.too_many(f"{path}.{key}", len(entries), MAX_HINTS)]
+        seen: set[str] = set()
+        for index, entry in enumerate(entries):
+            name, where = entry.get("name", ""), f"{path}.{key}[{index}].name"
+            if name in seen:
+                found.append(causes.duplicate(where, name))
+            seen.add(name)
+            found += values.named(name, where, rule)
     return found
 
 
 def _address(address: str, kind: str, path: str, number: int) -> list[Cause]:
+    where = f"{path}[{number}]"
     if kind == "FQDN":
-        return values.named(address.removesuffix("."), f"{path}[{number}]", names.dns_subdomain)
-    found = reachable_address(address, f"{path}[{number}]")
-    if values.is_address(address) and (":" in address) != (kind == "IPv6"):
+        return _domain(address, where)
+    rule = values.canonical_address if kind == "IPv6" else values.address
+    if kind not in ("IPv4", "IPv6") or (found := rule(address, where)):
+        return found if kind in ("IPv4", "IPv6") else []
+    if (":" in address) != (kind == "IPv6"):
         found.append(causes.invalid(path, address, f"must be an {kind} address"))
-    return found
+    return found + reachable_address(address, where)
+
+
+def _domain(name: str, path: str) -> list[Cause]:
+    """A fully qualified domain name: labels, at least two of them."""
+    if not name:
+        return [causes.required(path)]
+    bare = name.removesuffix(".")
+    found = values.named(bare, path, names.dns_subdomain)
+    if found:
+        return found
+    if bare.count(".") < 1:
+        detail = "should be a domain with at least two segments separated by dots"
+        return [causes.invalid(path, bare, detail)]
+    return [causes.invalid(path, label, text) for label in bare.split(".") for text in names.dns_label(label)]

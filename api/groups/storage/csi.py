@@ -9,7 +9,7 @@ from typing import Any
 from podium.api.groups import cells
 from podium.api.groups.core.volume_sources import driver_name
 from podium.api.groups.core.volumes import check_inline
-from podium.api.strategy import Strategy, same
+from podium.api.strategy import Strategy
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, metadata, names, values
@@ -17,7 +17,7 @@ from podium.api.validation.selectors import label_selector
 
 LEAST_PERIOD = 10  # seconds between two looks at how many volumes a node takes
 LEAST_TOKEN, MOST_TOKEN = 600, 1 << 32  # seconds
-LONGEST_NODE_ID = 192
+LONGEST_NODE_ID = 256
 MOST_ATTACHMENT_BYTES = 256 * 1024
 LONGEST_ERROR = 1024
 GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
@@ -171,7 +171,6 @@ class CSIStorageCapacities(Strategy):
 
 class VolumeAttachments(Strategy):
     columns = cells.table("Name", "Attacher:string:0:name", "PV", "Node", "Attached:boolean", "Age")
-    fields = same("spec.attacher", "spec.nodeName")
 
     def default(self, obj: Obj) -> None:
         obj.setdefault("spec", {})
@@ -198,7 +197,7 @@ class VolumeAttachments(Strategy):
         for part in ("attachError", "detachError"):
             error = status.get(part) or {}
             if len(error.get("message", "")) > LONGEST_ERROR:
-                found.append(causes.too_long(f"status.{part}.message", LONGEST_ERROR))
+                found.append(causes.too_long(f"status.{part}.message", MOST_ATTACHMENT_BYTES))
             code = error.get("errorCode")
             if code is not None and code < 0:
                 detail = values.in_range(0, 2**31 - 1)

@@ -2,48 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from podium.api.groups.core.pod_validation import env, probes, resources, security
+from podium.api.groups.core.pod_validation import env, mounts, probes, resources, restarts, security
+from podium.api.groups.core.pod_validation.mounts import Volumes
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, values
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
-PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
 _ONLY_SIDECARS = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
-_NOT_EPHEMERAL = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+_NOT_EPHEMERAL = (
+    "ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", "livenessProbe",
+    "readinessProbe", "startupProbe", "lifecycle",
+)  # fmt: skip
+_NOT_FOR_EPHEMERAL = "cannot be set for an Ephemeral Container"
 
-Volumes = Mapping[str, Obj]
+
+class _Pod(NamedTuple):
+    """What a container's rules look at in its pod: well-formed volumes by name, names of resource claims,
+    whether it shares the host's users, how it is restarted."""
+
+    volumes: Volumes
+    claims: frozenset[str]
+    host_users: bool
+    restarts: str
+    grace: int | None
 
 
 def check(spec: Obj, volumes: Volumes, path: str) -> list[Cause]:
     """All containers of a PodSpec; `volumes` are its well-formed volumes by name."""
     main = spec.get("containers") or ()
     taken: set[str] = set()
-    grace = spec.get("terminationGracePeriodSeconds")
+    claims = frozenset(claim.get("name", "") for claim in spec.get("resourceClaims") or ())
+    pod = _Pod(
+        volumes, claims, spec.get("hostUsers") is not False, spec.get("restartPolicy", ""),
+        spec.get("terminationGracePeriodSeconds"),
+    )  # fmt: skip
     found = []
     if not main:
         found.append(causes.required(f"{path}.containers"))
     host_ports: set[str] = set()
     for index, entry in enumerate(main):
         where = f"{path}.containers[{index}]"
-        found += _common(entry, volumes, where) + _unique(entry, taken, where)
-        found += probes.check(entry, grace, where)
-        found += _restart_policy(entry, where)
+        found += _common(entry, pod, where) + _unique(entry, taken, where)
+        found += probes.check(entry, pod.grace, where)
+        if entry.keys() & {"restartPolicy", "restartPolicyRules"}:
+            found += restarts.check(entry, where)
         found += _host_ports(entry, host_ports, where)
     for index, entry in enumerate(spec.get("initContainers") or ()):
         where = f"{path}.initContainers[{index}]"
-        found += _common(entry, volumes, where) + _init(entry, grace, where) + _unique(entry, taken, where)
-        found += _host_ports(entry, set(), where)
+        found += _common(entry, pod, where) + restarts.check(entry, where) + _unique(entry, taken, where)
+        # Upstream numbers the ports of the container as if it was the first.
+        found += _host_ports(entry, set(), f"{path}.initContainers[0]") + _init(entry, pod.grace, where)
+    others = frozenset(taken)
     for index, entry in enumerate(spec.get("ephemeralContainers") or ()):
         where = f"{path}.ephemeralContainers[{index}]"
-        found += (
-            _common(entry, volumes, where) + _ephemeral(entry, main, where) + _unique(entry, taken, where)
-        )
+        found += _common(entry, pod, where) + check_image(entry, where)
+        found += _unique(entry, taken, where) + _ephemeral(entry, others, where)
     return found
+
+
+def check_image(entry: Obj, path: str) -> list[Cause]:
+    image = entry.get("image", "")
+    if image == image.strip():
+        return []
+    return [causes.invalid(f"{path}.image", image, "must not have leading or trailing whitespace")]
 
 
 def _unique(entry: Obj, taken: set[str], path: str) -> list[Cause]:
@@ -55,7 +81,7 @@ def _unique(entry: Obj, taken: set[str], path: str) -> list[Cause]:
     return []
 
 
-def _common(entry: Obj, volumes: Volumes, path: str) -> list[Cause]:
+def _common(entry: Obj, pod: _Pod, path: str) -> list[Cause]:
     found = []
     if name := entry.get("name"):
         found += values.named(name, f"{path}.name", names.dns_label)
@@ -72,50 +98,43 @@ def _common(entry: Obj, volumes: Volumes, path: str) -> list[Cause]:
     if entry.get("envFrom"):
         found += env.check_from(entry["envFrom"], f"{path}.envFrom")
     if entry.get("volumeMounts") or entry.get("volumeDevices"):
-        found += _mounts(entry, volumes, f"{path}.volumeMounts")
-        found += _devices(entry, volumes, f"{path}.volumeDevices")
+        found += mounts.check(entry, pod.volumes, path)
     found += values.one_of(entry.get("imagePullPolicy"), f"{path}.imagePullPolicy", PULL_POLICIES)
     if entry.get("resources"):
-        found += resources.check(entry["resources"], f"{path}.resources")
+        found += resources.check(entry["resources"], f"{path}.resources", pod.claims)
+    if policies := entry.get("resizePolicy"):
+        found += restarts.check_resize(policies, f"{path}.resizePolicy", pod.restarts)
     if entry.get("securityContext"):
-        found += security.check_container(entry["securityContext"], f"{path}.securityContext")
+        found += security.check_container(entry["securityContext"], f"{path}.securityContext", pod.host_users)
     return found
 
 
-def _restart_policy(entry: Obj, path: str) -> list[Cause]:
-    policy = entry.get("restartPolicy")
-    if policy is None and entry.get("restartPolicyRules"):
-        detail = "must specify restartPolicy when restart rules are used"
-        return [causes.required(f"{path}.restartPolicy", detail)]
-    return values.optional_one_of(policy, f"{path}.restartPolicy", RESTART_POLICIES)
-
-
 def _init(entry: Obj, grace: int | None, path: str) -> list[Cause]:
-    found = _restart_policy(entry, path)
     if entry.get("restartPolicy") == "Always":
-        return found + probes.check(entry, grace, path)
+        return probes.check(entry, grace, path)
     detail = "may not be set for init containers without restartPolicy=Always"
-    return found + [
+    found = [
         causes.forbidden(f"{path}.{key}", detail) for key in _ONLY_SIDECARS if entry.get(key) is not None
     ]
+    detail = "must not be set to 'RestartContainer' for non-sidecar initContainers"
+    for index, policy in enumerate(entry.get("resizePolicy") or ()):
+        if policy.get("restartPolicy") == "RestartContainer":
+            where = f"{path}.resizePolicy[{index}].restartPolicy"
+            found.append(causes.invalid(where, "RestartContainer", detail))
+    return found
 
 
-def _ephemeral(entry: Obj, main: Sequence[Obj], path: str) -> list[Cause]:
-    found = [
-        causes.forbidden(f"{path}.{key}", "cannot be set for an Ephemeral Container")
-        for key in _NOT_EPHEMERAL
-        if entry.get(key)
-    ]
-    if entry.get("resources"):
-        found.append(causes.forbidden(f"{path}.resources", "cannot be set for an Ephemeral Container"))
+def _ephemeral(entry: Obj, others: frozenset[str], path: str) -> list[Cause]:
+    found: list[Cause] = []
     target = entry.get("targetContainerName")
-    if target and target not in {other.get("name") for other in main}:
+    if target and target not in others:
         found.append(causes.not_found(f"{path}.targetContainerName", target))
+    found += [
+        causes.forbidden(f"{path}.{key}", _NOT_FOR_EPHEMERAL) for key in _NOT_EPHEMERAL if entry.get(key)
+    ]
     for index, mount in enumerate(entry.get("volumeMounts") or ()):
         found += [
-            causes.forbidden(
-                f"{path}.volumeMounts[{index}].{key}", "cannot be set for an Ephemeral Container"
-            )
+            causes.forbidden(f"{path}.volumeMounts[{index}].{key}", _NOT_FOR_EPHEMERAL)
             for key in ("subPath", "subPathExpr")
             if mount.get(key)
         ]
@@ -152,69 +171,4 @@ def _host_ports(entry: Obj, taken: set[str], path: str) -> list[Cause]:
         if claim in taken:
             found.append(causes.duplicate(f"{path}.ports[{index}].hostPort", claim))
         taken.add(claim)
-    return found
-
-
-def _mounts(entry: Obj, volumes: Volumes, path: str) -> list[Cause]:
-    found: list[Cause] = []
-    devices = entry.get("volumeDevices") or ()
-    device_names = {device.get("name") for device in devices}
-    taken: set[str] = set()
-    for index, mount in enumerate(entry.get("volumeMounts") or ()):
-        where = f"{path}[{index}]"
-        name, target = mount.get("name", ""), mount.get("mountPath", "")
-        if not name:
-            found.append(causes.required(f"{where}.name"))
-        if name not in volumes:
-            found.append(causes.not_found(f"{where}.name", name))
-        if not target:
-            found.append(causes.required(f"{where}.mountPath"))
-        if target in taken:
-            found.append(causes.invalid(f"{where}.mountPath", target, "must be unique"))
-        taken.add(target)
-        if name in device_names:
-            detail = "must not already exist in volumeDevices"
-            found.append(causes.invalid(f"{where}.name", name, detail))
-        if mount.keys() & {"subPath", "subPathExpr", "mountPropagation"}:
-            found += _mount_options(mount, entry, where, path)
-    return found
-
-
-def _mount_options(mount: Obj, entry: Obj, where: str, path: str) -> list[Cause]:
-    found: list[Cause] = []
-    if mount.get("subPath"):
-        found += values.descending(mount["subPath"], f"{path}.subPath")
-    if expression := mount.get("subPathExpr"):
-        if mount.get("subPath"):
-            detail = "subPathExpr and subPath are mutually exclusive"
-            found.append(causes.invalid(f"{where}.subPathExpr", expression, detail))
-        found += values.descending(expression, f"{path}.subPathExpr")
-    propagation = mount.get("mountPropagation")
-    found += values.optional_one_of(propagation, f"{path}.mountPropagation", PROPAGATIONS)
-    if propagation == "Bidirectional" and not (entry.get("securityContext") or {}).get("privileged"):
-        detail = "Bidirectional mount propagation is available only to privileged containers"
-        found.append(causes.forbidden(f"{path}.mountPropagation", detail))
-    return found
-
-
-def _devices(entry: Obj, volumes: Volumes, path: str) -> list[Cause]:
-    found: list[Cause] = []
-    taken: set[str] = set()
-    for index, device in enumerate(entry.get("volumeDevices") or ()):
-        where = f"{path}[{index}]"
-        name, target = device.get("name", ""), device.get("devicePath", "")
-        if not name:
-            found.append(causes.required(f"{where}.name"))
-        if name not in volumes:
-            found.append(causes.not_found(f"{where}.name", name))
-        elif not volumes[name].keys() & {"persistentVolumeClaim", "ephemeral"}:
-            detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
-            found.append(causes.invalid(f"{where}.name", name, detail))
-        if not target:
-            found.append(causes.required(f"{where}.devicePath"))
-        elif ".." in target.split("/"):
-            found.append(causes.invalid(f"{where}.devicePath", target, "can not contain backsteps ('..')"))
-        if target in taken:
-            found.append(causes.invalid(f"{where}.devicePath", target, "must be unique"))
-        taken.add(target)
     return found

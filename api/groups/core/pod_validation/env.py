@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from podium.api.types import Obj
+from podium.api.types import Obj, quantity
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, names, values
 
@@ -20,7 +20,18 @@ RESOURCES = (
     "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage",
     "requests.memory",
 )  # fmt: skip
-_SUBSCRIPT = re.compile(r"metadata\.(annotations|labels)\['(.*)'\]")
+# What a field of the pod may be called, though neither an environment nor a volume shows it.
+_ALSO_FIELDS = ("spec.restartPolicy", "spec.schedulerName", "status.phase")
+_SUBSCRIPT = re.compile(r"(.*)\['(.*)'\]", re.DOTALL)
+_ALL_SIZES = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei"
+_SIZES = tuple(_ALL_SIZES.split(", "))
+# What a resource may be divided by, and what it is called then.
+_DIVISORS = {
+    "cpu": (("1m", "1"), "1m and 1", "cpu"),
+    "memory": (_SIZES, _ALL_SIZES, "memory"),
+    "ephemeral-storage": (_SIZES, _ALL_SIZES, "local ephemeral storage"),
+    "hugepages-": (_SIZES, _ALL_SIZES, "hugepages"),
+}
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 
 
@@ -47,6 +58,8 @@ def _source(variable: Obj, path: str) -> list[Cause]:
     for key in ("configMapKeyRef", "secretKeyRef"):
         if (reference := source.get(key)) is not None:
             found += _key_ref(reference, f"{path}.{key}")
+    if (file := source.get("fileKeyRef")) is not None:
+        found += _file_ref(file, f"{path}.fileKeyRef")
     count = sum(source.get(key) is not None for key in _SOURCES)
     if count == 0:
         listed = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
@@ -66,10 +79,12 @@ def field_ref(field: Obj, supported: tuple[str, ...], path: str) -> list[Cause]:
     if not expression:
         return [causes.required(f"{path}.fieldPath")]
     if subscript := _SUBSCRIPT.fullmatch(expression):
-        rule = names.annotation_key if subscript.group(1) == "annotations" else names.qualified
-        return values.named(subscript.group(2), path, rule)
-    known = expression in (*ENV_FIELDS, *VOLUME_FIELDS)
-    if not known and expression.split(".")[0] not in ("metadata", "spec", "status"):
+        kind, key = subscript.groups()
+        if kind not in ("metadata.annotations", "metadata.labels"):
+            detail = f"error converting fieldPath: field label does not support subscript: {expression}"
+            return [causes.invalid(f"{path}.fieldPath", expression, detail)]
+        return values.named(key.lower() if kind == "metadata.annotations" else key, path, names.qualified)
+    if expression not in (*ENV_FIELDS, *VOLUME_FIELDS, *_ALSO_FIELDS):
         detail = f"error converting fieldPath: field label not supported: {expression}"
         return [causes.invalid(f"{path}.fieldPath", expression, detail)]
     if expression not in supported:
@@ -78,20 +93,41 @@ def field_ref(field: Obj, supported: tuple[str, ...], path: str) -> list[Cause]:
 
 
 def resource_ref(reference: Obj, path: str, *, in_volume: bool) -> list[Cause]:
-    resource = reference.get("resource", "")
+    resource, found = reference.get("resource", ""), []
+    known = resource in RESOURCES or resource.startswith(("limits.hugepages-", "requests.hugepages-"))
     if in_volume and not reference.get("containerName"):
-        return [causes.required(f"{path}.containerName")]
-    if not resource:
-        return [causes.required(f"{path}.resource")]
-    if resource in RESOURCES or resource.startswith(("limits.hugepages-", "requests.hugepages-")):
+        found.append(causes.required(f"{path}.containerName"))
+    elif not resource:
+        found.append(causes.required(f"{path}.resource"))
+    elif not known:
+        found.append(causes.not_supported(f"{path}.resource", resource, RESOURCES))
+    return found + _divisor(resource, str(reference.get("divisor") or "0"), path)
+
+
+def _divisor(resource: str, divisor: str, path: str) -> list[Cause]:
+    what = resource.partition(".")[2]
+    rule = _DIVISORS.get("hugepages-" if what.startswith("hugepages-") else what)
+    if rule is None or not quantity.parse(divisor) or divisor in rule[0]:
         return []
-    return [causes.not_supported(f"{path}.resource", resource, RESOURCES)]
+    detail = f"only divisor's values {rule[1]} are supported with the {rule[2]} resource"
+    return [causes.invalid(f"{path}.divisor", resource, detail)]
+
+
+def _file_ref(reference: Obj, path: str) -> list[Cause]:
+    rules = (("key", names.env_name), ("volumeName", names.dns_label))
+    found = []
+    for key, rule in rules:
+        if reference.get(key):
+            found += values.named(reference[key], f"{path}.{key}", rule)
+        else:
+            found.append(causes.required(f"{path}.{key}"))
+    if not reference.get("path"):
+        return [*found, causes.required(f"{path}.path")]
+    return found + values.no_backsteps(reference["path"], f"{path}.path")
 
 
 def _key_ref(reference: Obj, path: str) -> list[Cause]:
-    found = []
-    if name := reference.get("name"):
-        found += values.named(name, f"{path}.name", names.dns_subdomain)
+    found = values.named(reference.get("name", ""), f"{path}.name", names.dns_subdomain)
     if not reference.get("key"):
         found.append(causes.required(f"{path}.key"))
     else:

@@ -8,7 +8,7 @@ from podium.api.validation import causes, names, values
 
 SCHEMES = ("HTTP", "HTTPS")
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
-_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+_PROBES, _HOOKS = ("exec", "httpGet", "tcpSocket", "grpc"), ("exec", "httpGet", "tcpSocket", "sleep")
 
 
 def check(container: Obj, grace: int | None, path: str) -> list[Cause]:
@@ -17,7 +17,7 @@ def check(container: Obj, grace: int | None, path: str) -> list[Cause]:
     if (lifecycle := container.get("lifecycle")) is not None:
         for key in ("postStart", "preStop"):
             if (hook := lifecycle.get(key)) is not None:
-                found += _handler(hook, f"{path}.lifecycle.{key}", grace)
+                found += _handler(hook, f"{path}.lifecycle.{key}", _HOOKS, grace)
     for key in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probe := container.get(key)) is not None:
             found += _probe(probe, key, f"{path}.{key}")
@@ -25,24 +25,23 @@ def check(container: Obj, grace: int | None, path: str) -> list[Cause]:
 
 
 def _probe(probe: Obj, kind: str, path: str) -> list[Cause]:
-    found = _handler(probe, path)
+    found = _handler(probe, path, _PROBES)
     for key in _COUNTS:
         found += values.not_negative(probe.get(key), f"{path}.{key}")
-    grace = probe.get("terminationGracePeriodSeconds")
+    grace, where = probe.get("terminationGracePeriodSeconds"), f"{path}.terminationGracePeriodSeconds"
+    if grace is not None and grace <= 0:
+        found.append(causes.invalid(where, grace, "must be greater than 0"))
     if kind == "readinessProbe":
         if grace is not None:
-            where = f"{path}.terminationGracePeriodSeconds"
             found.append(causes.invalid(where, grace, "must not be set for readinessProbes"))
         return found
-    if grace is not None and grace <= 0:
-        found.append(causes.invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0"))
     if probe.get("successThreshold") != 1:
         found.append(causes.invalid(f"{path}.successThreshold", probe.get("successThreshold"), "must be 1"))
     return found
 
 
-def _handler(handler: Obj, path: str, grace: int | None = None) -> list[Cause]:
-    given = [key for key in _HANDLERS if handler.get(key) is not None]
+def _handler(handler: Obj, path: str, kinds: tuple[str, ...], grace: int | None = None) -> list[Cause]:
+    given = [key for key in kinds if handler.get(key) is not None]
     if not given:
         return [causes.required(path, "must specify a handler type")]
     found = _action(given[0], handler[given[0]], f"{path}.{given[0]}", grace)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from podium.api.groups.core.pod_validation import containers, scheduling, security, volumes
+from collections.abc import Mapping
+
+from podium.api.groups.core import pod_annotations
+from podium.api.groups.core.pod_validation import (
+    claims,
+    containers,
+    podlevel,
+    resources,
+    scheduling,
+    security,
+    volumes,
+    windows,
+)
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
 from podium.api.validation import causes, metadata, names, values
@@ -23,15 +35,23 @@ MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_TEXT = 3, 32, 2048
 def check_pod(pod: Obj) -> list[Cause]:
     """The faults of a Pod outside its metadata."""
     spec = pod["spec"]
-    found = check_spec(spec, "spec", is_pod=True)
+    found = check_spec(spec, "spec", pod["metadata"])
     if not spec.get("serviceAccountName"):
         found += _tokens(spec)
     for key in ("containers", "initContainers"):
         for index, entry in enumerate(spec.get(key) or ()):
-            image = entry.get("image", "")
-            if image != image.strip():
-                path = f"spec.{key}[{index}].image"
-                found.append(causes.invalid(path, image, "must not have leading or trailing whitespace"))
+            found += containers.check_image(entry, f"spec.{key}[{index}]")
+    return found
+
+
+def check_new_pod(pod: Obj) -> list[Cause]:
+    """What a pod cannot have from the start."""
+    spec, found = pod["spec"], []
+    if spec.get("ephemeralContainers"):
+        found.append(causes.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        detail = "cannot be set until all schedulingGates have been cleared"
+        found.append(causes.forbidden("spec.nodeName", detail))
     return found
 
 
@@ -40,16 +60,22 @@ def check_template(template: Obj, path: str) -> list[Cause]:
     meta = template.get("metadata") or {}
     found = metadata.check_labels(meta.get("labels"), f"{path}.labels")
     found += metadata.check_annotations(meta.get("annotations"), f"{path}.annotations")
-    found += check_spec(template["spec"], f"{path}.spec", is_pod=False)
+    found += pod_annotations.check({**template, "metadata": meta}, f"{path}.annotations")
+    found += check_spec(template["spec"], f"{path}.spec")
     if template["spec"].get("ephemeralContainers"):
         detail = "ephemeral containers not allowed in pod template"
         found.append(causes.forbidden(f"{path}.spec.ephemeralContainers", detail))
     return found
 
 
-def check_spec(spec: Obj, path: str, *, is_pod: bool) -> list[Cause]:
-    found, known = volumes.check(spec.get("volumes") or (), f"{path}.volumes")
+def check_spec(spec: Obj, path: str, meta: Obj | None = None) -> list[Cause]:
+    """`meta` is the pod's metadata; a template's has no part in this."""
+    is_pod = meta is not None
+    found, known = volumes.check(spec.get("volumes") or (), f"{path}.volumes", (meta or {}).get("name", ""))
+    if spec.get("resourceClaims"):
+        found += claims.check(spec["resourceClaims"], f"{path}.resourceClaims", meta or {})
     found += containers.check(spec, known, path)
+    found += podlevel.check(spec, path)
     if spec.get("hostNetwork"):
         found += _host_ports(spec, path, is_pod)
     found += values.one_of(spec.get("restartPolicy"), f"{path}.restartPolicy", RESTART_POLICIES)
@@ -71,7 +97,45 @@ def check_spec(spec: Obj, path: str, *, is_pod: bool) -> list[Cause]:
         found += _hostname_override(spec, f"{path}.hostnameOverride")
     policy = spec.get("preemptionPolicy")
     found += values.optional_one_of(policy, f"{path}.preemptionPolicy", PREEMPTION_POLICIES)
+    if spec.get("overhead"):
+        found += resources.check({"limits": spec["overhead"]}, f"{path}.overhead")
+    found += windows.check_host_process(spec, path) + windows.check_system(spec, path)
+    if spec.get("hostUsers") is False:
+        found += _own_users(spec, path)
+    return found + _files(spec, path)
+
+
+def _own_users(spec: Obj, path: str) -> list[Cause]:
+    """What a pod with a user namespace of its own cannot have."""
+    detail = "when `hostUsers` is false"
+    keys = (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC"))
+    found = [causes.forbidden(f"{path}.{shown}", detail) for key, shown in keys if spec.get(key)]
+    return found + [
+        causes.forbidden(f"{where}.volumeDevices", detail)
+        for entry, where in windows.containers_of(spec, path)
+        if entry.get("volumeDevices")
+    ]
+
+
+def _files(spec: Obj, path: str) -> list[Cause]:
+    """Environment variables from files: their volumes are the pod's own and empty at first."""
+    found: list[Cause] = []
+    for entry, where in windows.containers_of(spec, path):
+        for index, variable in enumerate(entry.get("env") or ()):
+            file = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if file is not None:
+                known = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
+                place = f"{where}.env[{index}].valueFrom.fileKeyRef.volumeName"
+                found += _file_volume(file.get("volumeName", ""), known, place)
     return found
+
+
+def _file_volume(name: str, known: Mapping[str | None, Obj], path: str) -> list[Cause]:
+    if name not in known:
+        return [causes.not_found(path, name)]
+    if known[name].get("emptyDir") is None:
+        return [causes.invalid(path, name, "referenced volume must be of type emptyDir")]
+    return []
 
 
 def _tokens(spec: Obj) -> list[Cause]:
@@ -115,6 +179,10 @@ def _dns(spec: Obj, path: str) -> list[Cause]:
     if len(searches) > MAX_SEARCHES:
         detail = f"must not have more than {MAX_SEARCHES} search paths"
         found.append(causes.invalid(f"{path}.searches", searches, detail))
+    for index, search in enumerate(searches):
+        if search != ".":
+            rule = names.underscored_subdomain
+            found += values.named(search.removesuffix("."), f"{path}.searches[{index}]", rule)
     if len(" ".join(searches)) > MAX_SEARCH_TEXT:
         detail = f"must not have more than {MAX_SEARCH_TEXT} characters (including spaces) in the search list"
         found.append(causes.invalid(f"{path}.searches", searches, detail))

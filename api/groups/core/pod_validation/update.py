@@ -3,9 +3,11 @@ status."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from podium.api.groups.core.pod_validation import claims
+from podium.api.groups.core.pod_validation.containers import check_image
 from podium.api.groups.core.pod_validation.scheduling import REQUIRED
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
@@ -26,7 +28,7 @@ def check_update(new: Obj, old: Obj) -> list[Cause]:
     for key in ("containers", "initContainers"):
         if len(new.get(key) or ()) != len(old.get(key) or ()):
             return [causes.forbidden(f"spec.{key}", "pod updates may not add or remove containers")]
-    found = _deadline(new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds"))
+    found = _images(new) + _deadline(new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds"))
     found += _tolerations(new, old) + _gates(new, old)
     munged = _munged(new, old)
     if old.get("schedulingGates"):
@@ -35,6 +37,17 @@ def check_update(new: Obj, old: Obj) -> list[Cause]:
     if changes:
         text = f"pod updates may not change fields other than {','.join(CHANGEABLE)}\n"
         found.append(causes.forbidden("spec", text + "\n".join(changes)))
+    return found
+
+
+def _images(new: Obj) -> list[Cause]:
+    """Said once more of a change: an image there is, and nothing around its name."""
+    found: list[Cause] = []
+    for key in ("containers", "initContainers"):
+        for index, entry in enumerate(new.get(key) or ()):
+            if not entry.get("image"):
+                found.append(causes.required(f"spec.{key}[{index}].image"))
+            found += check_image(entry, f"spec.{key}[{index}]")
     return found
 
 
@@ -102,16 +115,35 @@ def _gated(munged: Obj, new: Obj, old: Obj) -> list[Cause]:
         found.append(causes.invalid(path, wanted, detail))
     _restore(munged, old, "nodeSelector")
     old_node, new_node = ((spec.get("affinity") or {}).get("nodeAffinity") for spec in (old, new))
-    if old_node and REQUIRED in old_node and (new_node or {}).get(REQUIRED) is None:
-        path = f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms"
-        detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        found.append(causes.invalid(path, None, detail))
+    found += _narrowed((new_node or {}).get(REQUIRED) or {}, (old_node or {}).get(REQUIRED) or {})
     affinity = {**(munged.get("affinity") or {})}
     _restore(affinity, old.get("affinity") or {}, "nodeAffinity")
     munged["affinity"] = affinity
     if not affinity and "affinity" not in old:
         del munged["affinity"]
     return found
+
+
+def _narrowed(new: Obj, old: Obj) -> list[Cause]:
+    """Terms are alternatives: none comes or goes, and each may only ask for more."""
+    path, key = f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms", "nodeSelectorTerms"
+    wanted, former = new.get(key) or [], old.get(key) or []
+    if former and len(wanted) != len(former):
+        detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        return [causes.invalid(path, wanted or None, detail)]
+    detail = "only additions are allowed (no mutations or deletions)"
+    return [
+        causes.invalid(f"{path}[{index}]", wanted[index], detail)
+        for index, term in enumerate(former)
+        if not _asks_for_more(wanted[index], term)
+    ]
+
+
+def _asks_for_more(new: Obj, old: Obj) -> bool:
+    pairs = [(new.get(key) or [], old.get(key) or []) for key in ("matchExpressions", "matchFields")]
+    if not any(former for _, former in pairs):
+        return not any(wanted for wanted, _ in pairs)
+    return all(wanted[: len(former)] == former for wanted, former in pairs)
 
 
 def _restore(new: Obj, old: Obj, key: str) -> None:
@@ -154,36 +186,114 @@ def check_ephemeral(new: Obj, old: Obj) -> list[Cause]:
     return found
 
 
+_NODE_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
+_NOT_NEGATIVE = "must be a non-negative integer"
+_PARTS = ("initContainers", "containers")
+
+
 def check_status(new: Obj, old: Obj) -> list[Cause]:
     """The faults of a changed status (both are Pods)."""
     status, former = new.get("status") or {}, old.get("status") or {}
-    found: list[Cause] = []
-    for index, entry in enumerate(status.get("conditions") or ()):
-        where = f"status.conditions[{index}].type"
-        kind = entry.get("type", "")
-        if not kind.startswith("kubernetes.io/"):
-            found += values.named(kind, where, names.qualified)
+    found = _conditions(status.get("conditions") or ())
     nominated = status.get("nominatedNodeName")
     if nominated and nominated != former.get("nominatedNodeName"):
-        found += values.named(nominated, "status.nominatedNodeName", names.dns_subdomain)
+        where = "status.nominatedNodeName"
+        found += values.named(nominated, where, names.dns_subdomain)
+        if old["spec"].get("nodeName"):
+            detail = "may not be set on pods that are already bound to a node"
+            found.append(causes.forbidden(where, detail))
+    if (generation := status.get("observedGeneration") or 0) < 0:
+        found.append(causes.invalid("status.observedGeneration", generation, _NOT_NEGATIVE))
     if former.get("qosClass") and status.get("qosClass") != former["qosClass"]:
         found.append(causes.immutable("status.qosClass", status.get("qosClass")))
-    if old["spec"].get("restartPolicy") in ("Never", "OnFailure"):
-        found += _transitions(status.get("containerStatuses") or (), former, old["spec"]["restartPolicy"])
-    for index, entry in enumerate(status.get("podIPs") or ()):
-        found += values.address(entry.get("ip", ""), f"status.podIPs[{index}].ip")
+    for part, key in zip(_PARTS, ("initContainerStatuses", "containerStatuses"), strict=True):
+        found += _transitions(status.get(key) or (), former.get(key) or (), old["spec"], part)
+    key = "ephemeralContainerStatuses"
+    found += _ended(status.get(key) or (), former.get(key) or (), key)
+    if statuses := status.get("resourceClaimStatuses"):
+        path = "status.resourceClaimStatuses"
+        found += claims.check_statuses(statuses, new["spec"].get("resourceClaims") or (), path)
+    return found + _addresses(status)
+
+
+def _conditions(listed: Sequence[Obj]) -> list[Cause]:
+    found: list[Cause] = []
+    for index, entry in enumerate(listed):
+        where, kind = f"status.conditions[{index}]", entry.get("type", "")
+        if (generation := entry.get("observedGeneration") or 0) < 0:
+            found.append(causes.invalid(f"{where}.observedGeneration", generation, _NOT_NEGATIVE))
+        if kind not in _NODE_CONDITIONS:
+            found += values.named(kind, f"{where}.Type", names.qualified)
     return found
 
 
-def _transitions(statuses: Sequence[Obj], former: Obj, policy: str) -> list[Cause]:
+def _addresses(status: Obj) -> list[Cause]:
+    found: list[Cause] = []
+    hosts = status.get("hostIPs") or ()
+    if hosts and hosts[0].get("ip") != status.get("hostIP"):
+        value = hosts[0].get("ip", "")
+        found.append(causes.invalid("status.hostIPs[0].ip", value, "must be equal to `hostIP`"))
+    for key in ("podIPs", "hostIPs"):
+        listed = [entry.get("ip", "") for entry in status.get(key) or ()]
+        for index, ip in enumerate(listed):
+            found += values.address(ip, f"status.{key}[{index}]")
+        families = {":" in ip for ip in listed}
+        if len(listed) > len(families):
+            detail = "may specify no more than one IP for each IP family"
+            found.append(causes.invalid(f"status.{key}", status[key], detail))
+    return found
+
+
+def _transitions(statuses: Sequence[Obj], former: Sequence[Obj], spec: Obj, part: str) -> list[Cause]:
     """A container that may not be restarted stays terminated."""
-    before = {entry.get("name"): entry for entry in former.get("containerStatuses") or ()}
-    found = []
-    for index, entry in enumerate(statuses):
-        ended = (before.get(entry.get("name"), {}).get("state") or {}).get("terminated")
-        if ended is None or (policy == "OnFailure" and ended.get("exitCode", 0) != 0):
-            continue
-        if (entry.get("state") or {}).get("terminated") is None:
-            path = f"status.containerStatuses[{index}].state"
-            found.append(causes.forbidden(path, "may not be transitioned to non-terminated state"))
-    return found
+    if any(_restarts_all(entry) for key in _PARTS for entry in spec.get(key) or ()):
+        return []
+    known = {entry.get("name"): entry for entry in spec.get(part) or ()}
+    policy = spec.get("restartPolicy", "Always")
+
+    def stays(status: Obj) -> bool:
+        container, code = known.get(status.get("name")), status["state"]["terminated"].get("exitCode", 0)
+        return container is None or not _restarts(container, policy, code)
+
+    key = "initContainerStatuses" if part == "initContainers" else "containerStatuses"
+    skipped = {
+        status.get("name")
+        for status in former
+        if (status.get("state") or {}).get("terminated") is not None and not stays(status)
+    }
+    return _ended(statuses, former, key, skipped)
+
+
+def _ended(
+    statuses: Sequence[Obj], former: Sequence[Obj], key: str, skipped: Collection[str | None] = ()
+) -> list[Cause]:
+    """The faults of statuses that run again what has ended."""
+    now = {entry.get("name"): entry.get("state") or {} for entry in statuses}
+    detail = "may not be transitioned to non-terminated state"
+    return [
+        causes.forbidden(f"status.{key}[{index}].state", detail)
+        for index, entry in enumerate(former)
+        if entry.get("name") not in skipped
+        and (entry.get("state") or {}).get("terminated") is not None
+        and entry.get("name") in now
+        and now[entry.get("name")].get("terminated") is None
+    ]
+
+
+def _restarts_all(container: Obj) -> bool:
+    rules = container.get("restartPolicyRules") or ()
+    return any(rule.get("action") == "RestartAllContainers" for rule in rules)
+
+
+def _restarts(container: Obj, policy: str, code: int) -> bool:
+    """Whether a container that ended with `code` is started again."""
+    for rule in container.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        if (code in (codes.get("values") or ())) == (codes.get("operator") == "In"):
+            return True
+    match container.get("restartPolicy") or policy:
+        case "Always":
+            return True
+        case "OnFailure":
+            return code != 0
+    return False

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from podium.api.groups.core import storage_systems
 from podium.api.groups.core.claim_spec import check_claim
 from podium.api.groups.core.pod_validation import env
+from podium.api.groups.core.storage_systems import Check
+from podium.api.groups.core.volume_sources import CALLED, TOO_LONG_PORTAL, driver_name
 from podium.api.types import Obj, quantity
 from podium.api.types.errors import Cause
-from podium.api.validation import causes, names, values
+from podium.api.validation import causes, metadata, names, values
 
 HOST_PATH_TYPES = (
     "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
@@ -20,18 +23,20 @@ SOURCES = (
     "fc", "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
     "azureDisk", "storageos", "projected", "scaleIO", "csi", "ephemeral", "image",
 )  # fmt: skip
+# What some sources are called as one too many.
+_REFUSED = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MIN_TOKEN_SECONDS = 600
 
-Check = Callable[[Obj, str], list[Cause]]
 
-
-def check(volumes: Sequence[Obj], path: str) -> tuple[list[Cause], dict[str, Obj]]:
-    """The faults, and the well-formed volumes by name."""
+def check(volumes: Sequence[Obj], path: str, pod: str = "") -> tuple[list[Cause], dict[str, Obj]]:
+    """The faults, and the well-formed volumes by name. `pod` is the name of the pod that has them."""
     found: list[Cause] = []
     known: dict[str, Obj] = {}
+    made = {f"{pod}-{each.get('name', '')}" for each in volumes if pod and each.get("ephemeral") is not None}
     for index, volume in enumerate(volumes):
         where, name = f"{path}[{index}]", volume.get("name", "")
-        wrong = check_source(volume, where)
+        wrong = check_source(volume, where) + _of_its_own(volume, where, pod)
         if not name:
             wrong.append(causes.required(f"{where}.name"))
         else:
@@ -40,8 +45,27 @@ def check(volumes: Sequence[Obj], path: str) -> tuple[list[Cause], dict[str, Obj
             wrong.append(causes.duplicate(f"{where}.name", name))
         if not wrong:
             known[name] = volume
+        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if claim in made:
+            detail = "must not reference a PVC that gets created for an ephemeral volume"
+            wrong.append(causes.invalid(f"{where}.persistentVolumeClaim.claimName", claim, detail))
         found += wrong
     return found, known
+
+
+def _of_its_own(volume: Obj, path: str, pod: str) -> list[Cause]:
+    """What the name of a volume must be fit for beside being one."""
+    name, found = volume.get("name", ""), []
+    iscsi = volume.get("iscsi") or {}
+    if "initiatorName" in iscsi and len(f"{name}:{iscsi.get('targetPortal', '')}") > 64:
+        found.append(causes.invalid(f"{path}.name", name, TOO_LONG_PORTAL))
+    if pod and name and volume.get("ephemeral") is not None:
+        claim = f"{pod}-{name}"
+        found += [
+            causes.invalid(f"{path}.name", name, f"PVC name {causes.render(claim)}: {text}")
+            for text in names.dns_subdomain(claim)
+        ]
+    return found
 
 
 def check_source(volume: Obj, path: str) -> list[Cause]:
@@ -50,9 +74,10 @@ def check_source(volume: Obj, path: str) -> list[Cause]:
         return [causes.required(path, "must specify a volume type")]
     source = given[0]
     examine = _CHECKS.get(source)
-    found = examine(volume[source], f"{path}.{source}") if examine else []
+    found = examine(volume[source], f"{path}.{CALLED.get(source, source)}") if examine else []
     return found + [
-        causes.forbidden(f"{path}.{other}", "may not specify more than 1 volume type") for other in given[1:]
+        causes.forbidden(f"{path}.{_REFUSED.get(other, other)}", "may not specify more than 1 volume type")
+        for other in given[1:]
     ]
 
 
@@ -169,34 +194,51 @@ def _claim(source: Obj, path: str) -> list[Cause]:
     return [] if source.get("claimName") else [causes.required(f"{path}.claimName")]
 
 
-def _nfs(source: Obj, path: str) -> list[Cause]:
-    found = [] if source.get("server") else [causes.required(f"{path}.server")]
-    target = source.get("path", "")
-    if not target:
-        found.append(causes.required(f"{path}.path"))
-    elif not target.startswith("/"):
-        found.append(causes.invalid(f"{path}.path", target, "must be an absolute path"))
+def _csi(source: Obj, path: str) -> list[Cause]:
+    found = driver_name(source.get("driver", ""), f"{path}.driver")
+    if (secret := source.get("nodePublishSecretRef")) is not None:
+        if not secret.get("name"):
+            found.append(causes.required(f"{path}.nodePublishSecretRef.name"))
+        else:
+            found += values.named(secret["name"], f"{path}.name", names.dns_subdomain)
     return found
 
 
-def _csi(source: Obj, path: str) -> list[Cause]:
-    driver = source.get("driver", "")
-    if not driver:
-        return [causes.required(f"{path}.driver")]
-    return values.named(driver.lower(), f"{path}.driver", names.dns_subdomain)
-
-
 def _ephemeral(source: Obj, path: str) -> list[Cause]:
-    if source.get("volumeClaimTemplate") is None:
-        return [causes.required(f"{path}.volumeClaimTemplate")]
-    return check_claim(source["volumeClaimTemplate"].get("spec") or {}, f"{path}.volumeClaimTemplate.spec")
+    template, where = source.get("volumeClaimTemplate"), f"{path}.volumeClaimTemplate"
+    if template is None:
+        return [causes.required(where)]
+    meta = template.get("metadata") or {}
+    found = metadata.check_annotations(meta.get("annotations"), f"{where}.metadata.annotations")
+    found += metadata.check_labels(meta.get("labels"), f"{where}.metadata.labels")
+    found += [
+        causes.forbidden(f"{where}.metadata.{key}", "cannot be set")
+        for key in meta
+        if key not in ("annotations", "labels") and meta[key]
+    ]
+    return found + check_claim(template.get("spec") or {}, f"{where}.spec")
 
 
 def _image(source: Obj, path: str) -> list[Cause]:
-    return [] if source.get("reference") else [causes.required(f"{path}.reference")]
+    found = [] if source.get("reference") else [causes.required(f"{path}.reference")]
+    return found + values.one_of(source.get("pullPolicy"), f"{path}.pullPolicy", PULL_POLICIES)
+
+
+def _git(source: Obj, path: str) -> list[Cause]:
+    found = storage_systems.needed(source, path, ("repository",))
+    return found + values.descending(source.get("directory", ""), f"{path}.directory")
+
+
+def _iscsi(source: Obj, path: str) -> list[Cause]:
+    return storage_systems.iscsi(source, path, "must be valid format starting with iqn, eui, or naa")
 
 
 _CHECKS: dict[str, Check] = {
+    **storage_systems.ALIKE,
+    "cinder": storage_systems.with_secret(storage_systems.ALIKE["cinder"], "name"),
+    "storageos": storage_systems.with_secret(storage_systems.ALIKE["storageos"], "name"),
+    "gitRepo": _git,
+    "iscsi": _iscsi,
     "emptyDir": _empty_dir,
     "hostPath": _host_path,
     "secret": _secret,
@@ -204,7 +246,6 @@ _CHECKS: dict[str, Check] = {
     "downwardAPI": _downward,
     "projected": _projected,
     "persistentVolumeClaim": _claim,
-    "nfs": _nfs,
     "csi": _csi,
     "ephemeral": _ephemeral,
     "image": _image,

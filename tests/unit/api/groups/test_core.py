@@ -343,7 +343,8 @@ def test_quotas_name_known_resources_and_whole_numbers() -> None:
         'spec.hard[pods]: Invalid value: "1.5": must be an integer'
     ]
     assert faults(RESOURCE_QUOTAS, of(spec={"hard": {"bananas": "1"}})) == [
-        'spec.hard[bananas]: Invalid value: "bananas": must be a standard resource for quota'
+        'spec.hard[bananas]: Invalid value: "bananas": must be a standard resource type or fully qualified',
+        'spec.hard[bananas]: Invalid value: "bananas": must be a standard resource for quota',
     ]
 
 

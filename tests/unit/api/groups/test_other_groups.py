@@ -227,7 +227,7 @@ FAULTS: list[tuple[Resource, Obj, list[str]]] = [
     (
         resources.LEASES,
         of(spec={"leaseDurationSeconds": 0}),
-        ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than zero"],
+        ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"],
     ),
     (resources.STORAGE_CLASSES, of(), ["provisioner: Required value"]),
     (resources.CUSTOM_RESOURCE_DEFINITIONS, crd(), []),
@@ -332,8 +332,8 @@ def test_rows(resource: Resource, obj: Obj, expected: list[Any]) -> None:
     [
         ("255.255.255.255", None),
         ("fe80::42:1dff:fe84:f9e2", None),
-        ("fe80:0:0:0:42:1dff:fe84:f9e2", "must be a canonical format IP address"),
-        ("web", 'ParseAddr("web"): unable to parse IP'),
+        ("fe80:0:0:0:42:1dff:fe84:f9e2", 'must be in canonical form ("fe80::42:1dff:fe84:f9e2")'),
+        ("web", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
     ],
 )
 def test_an_ip_address_is_named_by_its_canonical_form(name: str, message: str | None) -> None:

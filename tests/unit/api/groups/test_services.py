@@ -59,7 +59,10 @@ FAULTS = [
     ),
     (
         service(ports=[{"port": 1, "name": "a"}, {"port": 1, "name": "b"}]),
-        ['spec.ports[1]: Duplicate value: {"port":1,"protocol":"TCP"}'],
+        [
+            'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":1,'
+            '"TargetPort":0,"NodePort":0}'
+        ],
     ),
     (
         service(ports=[{"port": 1, "nodePort": 30000}]),
@@ -110,13 +113,11 @@ FAULTS = [
         ],
     ),
     (
-        {**service(), "metadata": meta("1web")},
+        {**service(), "metadata": meta("web.")},
         [
-            'metadata.name: Invalid value: "1web": a DNS-1035 label must consist of lower case alphanumeric '
-            "characters or "
-            "'-', start with an alphabetic character, and end with an alphanumeric character (e.g. "
-            "'my-name',  or "
-            "'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+            'metadata.name: Invalid value: "web.": a lowercase RFC 1123 label must consist of lower case '
+            "alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. "
+            "'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
         ],
     ),
 ]
