@@ -2,60 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from podium.api.cel.errors import CompileError, EvaluationError, bare, evaluation_error
+from podium.api.cel import patience
+from podium.api.cel.errors import CompileError, CostExceeded, EvaluationError, bare
+from podium.api.cel.frames import CALL_LIMIT, Budget, Frame, Run, Variables
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
-# An evaluation may go round 10,000 times in all of its loops: the library's own bound.
-Variables = Callable[[str], Any]
+_LIBRARY = "cel_expr_python.cel"
 REMEMBERED = 2_000
+# What to compile one is worth in steps of an evaluation.
+COMPILING = 2_000
+# Characters of an expression.
+LONGEST = 100_000
 
 
 class Program:
     """One expression. `names` are the variables of its environment that it uses; `returns` is what the
-    checker found it to be: "bool", "string", "dyn", "list(int)", ..."""
+    checker found it to be: "bool", "string", "dyn", "list<int>", ..."""
 
-    def __init__(
-        self, source: str, expression: cel.Expression, names: frozenset[str], returns: str, lazy: bool
-    ):
+    def __init__(self, source: str, run: Run, names: frozenset[str], returns: str):
         self.source = source
         self.names = names
         self.returns = returns
-        self._expression = expression
-        self._lazy = lazy
+        self._run = run
 
-    def evaluate(self, values: Mapping[str, Any], variables: Variables | None = None) -> Any:
+    def evaluate(
+        self,
+        values: Mapping[str, Any],
+        variables: Variables | None = None,
+        budget: Budget | None = None,
+    ) -> Any:
         """The value as JSON-like Python. `values` are the environment's variables: JSON, datetime, timedelta,
-        bytes; those that the expression does not use are not looked at. `variables` gives the value of
-        `variables.NAME`. Raises EvaluationError."""
-        from podium.api.cel.environment import calling
-
-        used = {name: values[name] for name in self.names if name in values}
+        bytes, of which nothing is copied or changed. `variables` gives the value of `variables.NAME`; what
+        the evaluation costs is taken from `budget`. It is stopped where it costs more than 1,000,000.
+        Raises EvaluationError, of which CostExceeded is one."""
+        frame = Frame(values, variables, patience.allowed(CALL_LIMIT))
         try:
-            if self._lazy and variables is not None:
-                with calling(variables):
-                    result = self._expression.eval(data=used)
-            else:
-                result = self._expression.eval(data=used)
-            found = result.plain_value()
-            kind = result.type().name()
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise evaluation_error(str(error)) from error
-        if kind in ("ERROR", "*error*"):
-            raise evaluation_error(str(found))
-        return found
+            return self._run(frame)
+        except RecursionError:
+            raise CostExceeded from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise EvaluationError(str(error)) from error
+        finally:
+            patience.spent(frame.cost)
+            if budget is not None:
+                budget.spend(min(frame.cost, CALL_LIMIT))
 
 
 @cache
 def _environment(names: tuple[str, ...]) -> cel.Env:
+    if _LIBRARY not in sys.modules:
+        # Its import takes some 100 ms.
+        patience.spent(patience.QUICK + 1)
     from podium.api.cel.environment import environment
 
     return environment(names)
+
+
+def parse(source: str) -> Any:
+    """The tree, unchecked. Raises CompileError."""
+    from podium.api.cel import syntax
+
+    return _parsed(_environment(()), source, syntax).expr
+
+
+def has_macros(source: str) -> bool:
+    """Whether it has any that the library's checker does not know. Raises CompileError."""
+    from podium.api.cel import loops, syntax
+
+    return any(map(loops.is_macro, syntax.calls(parse(source))))
+
+
+def _parsed(env: cel.Env, source: str, syntax: Any) -> Any:
+    if len(source) > LONGEST:
+        raise CompileError(f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}")
+    try:
+        return syntax.parse(env.compile(source, disable_check=True).serialize())
+    except (RuntimeError, ValueError) as error:
+        raise CompileError(bare(str(error)).rstrip("\n")) from error
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -70,24 +100,36 @@ def compile_expression(
     call `variables.NAME`. `returns` are the types it may have ("bool", "string", "list", "map"); one whose
     type is only known when it runs is taken. `structs` allows `Object{...}` and `JSONPatch{...}`. Raises
     CompileError."""
-    from podium.api.cel import rewriting, syntax
+    from podium.api.cel import structs as messages
+    from podium.api.cel import syntax
+    from podium.api.cel.building import Builder
 
     env = _environment(names)
+    patience.spent(COMPILING)
+    expr = _parsed(env, source, syntax).expr
+    messages.check(expr, structs)
+    kind = _checked(env, source, expr)
     try:
-        parsed = syntax.parse(env.compile(source, disable_check=True).serialize())
-        free = frozenset(syntax.free_names(parsed.expr) & set(names))
-        changed = rewriting.rewrite(parsed.expr, frozenset(variables), structs)
-        if changed and structs:
-            expression, kind = env.deserialize(syntax.pack(parsed)), "dyn"
-        else:
-            checked = env.compile(source)
-            kind = checked.return_type().name().lower()
-            expression = env.deserialize(syntax.pack(parsed)) if changed else checked
-    except (RuntimeError, ValueError) as error:
-        raise CompileError(bare(str(error)).rstrip("\n")) from error
+        run = Builder(frozenset(names), frozenset(variables)).build(expr)
+    except RecursionError:
+        raise CompileError("expression is nested too deeply") from None
     if returns and kind.split("<")[0] not in (*returns, "dyn"):
         raise CompileError(f"must evaluate to {' or '.join(returns)}")
-    return Program(source, expression, free, kind, changed)
+    return Program(source, run, frozenset(syntax.free_names(expr) & set(names)), kind)
 
 
-__all__ = ["CompileError", "EvaluationError", "Program", "compile_expression"]
+def _checked(env: cel.Env, source: str, expr: Any) -> str:
+    """The type by the library's checker, which knows neither messages nor all macros."""
+    from podium.api.cel import loops, structs, syntax
+
+    if structs.used(expr):
+        return "dyn"
+    if any(map(loops.is_macro, syntax.calls(expr))):
+        return "bool" if loops.gives_bool(expr) else "dyn"
+    try:
+        return str(env.compile(source).return_type().name()).lower()
+    except (RuntimeError, ValueError) as error:
+        raise CompileError(bare(str(error)).rstrip("\n")) from error
+
+
+__all__ = ["CompileError", "EvaluationError", "Program", "compile_expression", "parse"]

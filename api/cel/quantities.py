@@ -1,20 +1,27 @@
-"""Quantities in expressions; between the calls they are their canonical texts, so that equal ones are
-equal."""
+"""Quantities of resources.
+
+Source: docs, "Kubernetes quantity library".
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
+from podium.api.cel.errors import EvaluationError
+from podium.api.cel.kinds import LEAST_INT, MOST_INT
 from podium.api.types.quantity import parse
 
 
-def _canonical(amount: Decimal) -> str:
-    return format(amount.normalize(), "f")
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    amount: Decimal
+    TYPE: ClassVar[str] = "kubernetes.Quantity"
 
 
-def _quantity(text: str) -> str:
-    return _canonical(parse(text))
+def _quantity(text: str) -> Quantity:
+    return Quantity(parse(text))
 
 
 def _is_quantity(text: str) -> bool:
@@ -25,24 +32,19 @@ def _is_quantity(text: str) -> bool:
     return True
 
 
-def _compare(one: str, other: str) -> int:
-    left, right = Decimal(one), Decimal(other)
-    return (left > right) - (left < right)
+def _compare(one: Quantity, other: Quantity) -> int:
+    return (one.amount > other.amount) - (one.amount < other.amount)
 
 
-def _add(one: str, other: str | int) -> str:
-    return _canonical(Decimal(one) + Decimal(other))
+def _is_integer(given: Quantity) -> bool:
+    amount = given.amount
+    return LEAST_INT <= amount <= MOST_INT and amount == amount.to_integral_value()
 
 
-def _sub(one: str, other: str | int) -> str:
-    return _canonical(Decimal(one) - Decimal(other))
-
-
-def _integer(text: str) -> int:
-    amount = Decimal(text)
-    if amount != amount.to_integral_value():
-        raise ValueError("cannot convert value to integer")
-    return int(amount)
+def _integer(given: Quantity) -> int:
+    if not _is_integer(given):
+        raise EvaluationError("cannot convert value to integer")
+    return int(given.amount)
 
 
 _TWO = ("Quantity", "Quantity")
@@ -53,12 +55,12 @@ FUNCTIONS: tuple[tuple[str, bool, tuple[str, ...], str, Any], ...] = (
     ("compareTo", True, _TWO, "int", _compare),
     ("isGreaterThan", True, _TWO, "bool", lambda one, other: _compare(one, other) > 0),
     ("isLessThan", True, _TWO, "bool", lambda one, other: _compare(one, other) < 0),
-    ("add", True, _TWO, "Quantity", _add),
-    ("add", True, ("Quantity", "int"), "Quantity", _add),
-    ("sub", True, _TWO, "Quantity", _sub),
-    ("sub", True, ("Quantity", "int"), "Quantity", _sub),
+    ("add", True, _TWO, "Quantity", lambda one, other: Quantity(one.amount + other.amount)),
+    ("add", True, ("Quantity", "int"), "Quantity", lambda one, other: Quantity(one.amount + other)),
+    ("sub", True, _TWO, "Quantity", lambda one, other: Quantity(one.amount - other.amount)),
+    ("sub", True, ("Quantity", "int"), "Quantity", lambda one, other: Quantity(one.amount - other)),
     ("asInteger", True, ("Quantity",), "int", _integer),
-    ("isInteger", True, ("Quantity",), "bool", lambda text: Decimal(text) == int(Decimal(text))),
-    ("asApproximateFloat", True, ("Quantity",), "double", float),
-    ("sign", True, ("Quantity",), "int", lambda text: _compare(text, "0")),
+    ("isInteger", True, ("Quantity",), "bool", _is_integer),
+    ("asApproximateFloat", True, ("Quantity",), "double", lambda given: float(given.amount)),
+    ("sign", True, ("Quantity",), "int", lambda given: (given.amount > 0) - (given.amount < 0)),
 )

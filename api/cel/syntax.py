@@ -1,4 +1,4 @@
-"""The tree of an expression: read from and given back to the library in the form that all CEL implementations
+"""The tree of an expression: read from the library in the form that all CEL implementations
 exchange (cel.expr.ParsedExpr, whose protocol buffer is described here with the parts that are used)."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from google.protobuf.any_pb2 import Any as Packed
 _STRING, _MESSAGE, _INT64, _INT32, _BOOL, _BYTES = 9, 11, 3, 5, 8, 12
 _UINT64, _DOUBLE = 4, 1
 _REPEATED = "repeated"
+LIBRARIES = frozenset({"cel", "format", "ip", "jsonpatch", "lists", "optional", "sets", "strings"})
 # Message -> field -> (number, type or message's name, repeated or the oneof it belongs to).
 _MESSAGES: dict[str, dict[str, tuple[int, int | str, str]]] = {
     "ParsedExpr": {"expr": (2, "Expr", ""), "source_info": (3, _BYTES, "")},
@@ -91,14 +92,25 @@ def parse(serialized: bytes) -> Any:
     return _classes()["ParsedExpr"].FromString(packed.value)
 
 
-def pack(parsed: Any) -> bytes:
-    """The library's form of a ParsedExpr."""
-    packed = Packed(type_url="type.googleapis.com/cel.expr.ParsedExpr", value=parsed.SerializeToString())
-    return packed.SerializeToString()
+def is_bind(loop: Any) -> bool:
+    """`cel.bind(name, value, expression)`, which is written as a loop that never turns."""
+    return (
+        loop.iter_range.WhichOneof("kind") == "list_expr"
+        and not loop.iter_range.list_expr.elements
+        and loop.loop_condition.WhichOneof("kind") == "const_expr"
+        and not loop.loop_condition.const_expr.bool_value
+        and loop.accu_var != "@result"
+    )
 
 
-def new(kind: str, **fields: Any) -> Any:
-    return _classes()[kind](**fields)
+def namespaced(call: Any, variables: Any) -> str | None:
+    """The name of a function that is called like a method of its library (`sets.contains(a, b)`)."""
+    if not call.HasField("target") or call.target.WhichOneof("kind") != "ident_expr":
+        return None
+    library = call.target.ident_expr.name
+    if library in LIBRARIES and library not in variables:
+        return f"{library}.{call.function}"
+    return None
 
 
 def children(expr: Any) -> Iterator[Any]:
@@ -129,6 +141,10 @@ def walk(expr: Any) -> Iterator[Any]:
         current = pending.pop()
         yield current
         pending.extend(children(current))
+
+
+def calls(expr: Any) -> Iterator[Any]:
+    return (part.call_expr for part in walk(expr) if part.WhichOneof("kind") == "call_expr")
 
 
 def free_names(expr: Any, bound: frozenset[str] = frozenset()) -> set[str]:

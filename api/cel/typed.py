@@ -8,9 +8,9 @@ from typing import Any
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, struct_pb2
 
-from podium.api.cel.environment import extensions
-from podium.api.cel.errors import bare
-from podium.api.cel.functions import own_file, pool_of
+from podium.api.cel.environment import extensions, own_file, pool_of
+from podium.api.cel.errors import CompileError, bare
+from podium.api.cel.programs import has_macros
 from podium.api.cel.values import escape
 from podium.api.schema.walk import Type
 
@@ -33,10 +33,16 @@ class Checker:
             variables[name] = cel.Type(f"{_PACKAGE}.{message}")
         self._env = cel.NewEnv(pool, variables=variables, extensions=extensions())
 
-    def fault(self, expression: str) -> str:
-        """What is wrong with it, "" for nothing."""
+    def fault(self, expression: str, returns: str = "") -> str:
+        """What is wrong with it, "" for nothing. `returns` is the type that it must have, "" for any."""
         try:
-            self._env.compile(expression)
+            if has_macros(expression):
+                return ""
+            found = str(self._env.compile(expression).return_type().name()).lower()
+            if returns and found not in (returns, "dyn"):
+                return f"must evaluate to {returns}"
+        except CompileError as error:
+            return str(error)
         except RuntimeError as error:
             return bare(str(error)).rstrip("\n")
         return ""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from podium.api.cel.errors import EvaluationError
+from podium.api.cel.kinds import type_name
+from podium.api.cel.times import duration_text, moment_text
 from podium.api.types import Obj
 
 RESERVED = frozenset(
@@ -76,6 +80,31 @@ def _conform_object(value: Obj, schema: Obj) -> Obj:
     return made
 
 
+def plain(value: Any) -> Any:
+    """An expression's value as JSON. Raises EvaluationError for one that has no such form."""
+    if isinstance(value, Mapping):
+        return {plain_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return moment_text(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if value is None or isinstance(value, (bool, float, str)):
+        return value
+    raise EvaluationError(f"type conversion error from '{type_name(value)}' to JSON")
+
+
+def plain_key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    raise EvaluationError("only strings may be keys of an object")
+
+
 def timestamp(text: str) -> Any:
     try:
         moment = datetime.fromisoformat(text)
@@ -89,7 +118,11 @@ def duration(text: str) -> Any:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.lstrip("+-"):
         return text
-    return sign * timedelta(seconds=sum(float(number) * _UNIT[unit] for number, unit in parts))
+    try:
+        return sign * timedelta(seconds=sum(float(number) * _UNIT[unit] for number, unit in parts))
+    except (OverflowError, ValueError):
+        # Longer than any duration.
+        return text
 
 
 def _bytes(text: str) -> Any:
