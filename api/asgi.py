@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from podium.api.aggregation import Aggregator
+from podium.api.aggregation.remote import action_of
 from podium.api.audit import Audit
 from podium.api.auth.actions import Action
+from podium.api.auth.authentication import Authentication
 from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.impersonation import START, impersonated
-from podium.api.auth.tokens import Tokens, authenticate_header
-from podium.api.auth.users import ANONYMOUS, User
+from podium.api.auth.users import User
 from podium.api.exchange import Disconnected, Exchange, Header, Receive, Scope, Send
+from podium.api.fairness import Fairness
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
 from podium.api.paths import find
@@ -27,6 +29,7 @@ from podium.api.rest import Rest
 from podium.api.running import Running
 from podium.api.types.errors import StatusError, internal, method_not_allowed, no_such_path, unauthorized
 from podium.api.upgrade import Route
+from podium.api.visits import Visit
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class App:
     def __init__(
         self,
         kinds: Kinds,
-        tokens: Tokens,
+        authentication: Authentication,
         authorizer: Authorizer,
         rest: Rest,
         proxy: Proxy,
@@ -49,10 +52,11 @@ class App:
         others: Asgi,
         metrics: Metrics,
         running: Running,
+        fairness: Fairness,
         audit: Audit | None = None,
     ) -> None:
         self._kinds = kinds
-        self._tokens = tokens
+        self._authentication = authentication
         self._authorizer = authorizer
         self._rest = rest
         self._proxy = proxy
@@ -60,6 +64,7 @@ class App:
         self._others = others
         self._metrics = metrics
         self._running = running
+        self._fairness = fairness
         self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +74,8 @@ class App:
         try:
             await self._answer(exchange)
         finally:
+            if exchange.seat is not None:
+                exchange.seat.leave()
             self._running.end(exchange)
             self._metrics.served(exchange)
             if exchange.audit is not None:
@@ -101,52 +108,71 @@ class App:
 
     async def _serve(self, exchange: Exchange) -> None:
         path, headers = exchange.path, exchange.scope["headers"]
-        certified = exchange.scope["state"].get("user")
-        user = self._user_of(certified, headers)
+        certified = _certified(exchange.scope)
+        target = find(self._kinds, path) if path.startswith(("/api/", "/apis/")) else None
+        exchange.target = target
         if exchange.audit is not None and any(name.startswith(START) for name, _ in headers):
             own = [header for header in headers if not header[0].startswith(START)]
-            exchange.audit.impersonator = self._user_of(certified, own)
+            exchange.audit.impersonator = await self._user_of(certified, own, path)
+        user = await self._user_of(certified, headers, path)
         if path.startswith(("/api/", "/apis/")):
-            target = find(self._kinds, path)
             if target is not None:
-                exchange.target = target
-                await self._rest.serve(exchange, user or ANONYMOUS, target)
+                if b"timeout=" in exchange.scope["query_string"]:
+                    self._running.shorten(exchange)
+                await self._rest.serve(exchange, user, target)
                 return
             if self._aggregator.serves(path):
-                if user is None:
-                    raise unauthorized()
-                exchange.enter(exchange.method.lower(), user)
+                await self._line_up_others(exchange, user)
                 await self._aggregator.serve(exchange, user)
                 return
         await self._serve_other(exchange, user)
 
-    async def _serve_other(self, exchange: Exchange, user: User | None) -> None:
+    async def _line_up_others(self, exchange: Exchange, user: User) -> None:
+        """A request that another server answers; one that lasts takes no seat. Raises 429."""
+        if b"timeout=" in exchange.scope["query_string"]:
+            self._running.shorten(exchange)
+        watch = bool(exchange.query and exchange.flag("watch"))
+        action = action_of(exchange.method, exchange.path, watch=watch)
+        exchange.enter("watch" if watch else exchange.method.lower(), user)
+        if not watch and not self._fairness.enter(exchange, user, action):
+            await self._fairness.wait(exchange)
+
+    async def _serve_other(self, exchange: Exchange, user: User) -> None:
         verb = "get" if exchange.method in ("GET", "HEAD") else exchange.method.lower()
-        exchange.enter(verb, user or ANONYMOUS)
+        exchange.enter(verb, user)
+        if b"timeout=" in exchange.scope["query_string"]:
+            self._running.shorten(exchange)
         action = Action(verb, path=exchange.path)
-        self._authorizer.authorize(user or ANONYMOUS, action)
+        if not self._fairness.enter(exchange, user, action):
+            await self._fairness.wait(exchange)
+        await self._authorizer.authorize(user, action)
         await self._others(exchange.scope, exchange.receive, exchange.pass_on)
 
-    def _user_of(self, certified: User | None, headers: list[Header]) -> User | None:
-        """By certificate, or else by token; as whom that user wants to act. None for whoever shows neither.
-        Raises 401 for a bad token, 400 and 403 for acting as somebody else."""
+    async def _user_of(self, certified: User | None, headers: list[Header], path: str) -> User:
+        """By certificate, or else by token; as whom that user wants to act. Raises 401 for a bad token and
+        where nobody may come without one, 400 and 403 for acting as somebody else."""
         user, acts = certified, False
         for name, value in headers:
             if name == b"authorization" and certified is None:
-                user = authenticate_header(self._tokens, value)
+                user = await self._authentication.header(value)
             elif name.startswith(START):
                 acts = True
-        return impersonated(self._authorizer, user, headers) if user is not None and acts else user
-
-    async def decide(self, method: str, target: str, headers: list[Header], certified: User | None) -> Route:
-        """Where an upgrade goes. Raises 400, 401, 403, 404, 503."""
-        user = self._user_of(certified, headers)
         if user is None:
-            raise unauthorized()
-        parts = urlsplit(target)
-        path = unquote(parts.path)
+            user = self._authentication.nobody(path)
+        return await impersonated(self._authorizer, user, headers) if acts else user
+
+    def visit(self, scope: Scope) -> Visit:
+        """A request that asks for an upgrade."""
+        return Visit(scope, self._decide, self._running, self._metrics, self._audit)
+
+    async def _decide(self, exchange: Exchange) -> Route:
+        """Where an upgrade goes. Raises 400, 401, 403, 404, 503."""
+        method, path = exchange.method, exchange.path
+        user = await self._user_of(_certified(exchange.scope), exchange.scope["headers"], path)
         found = find(self._kinds, path) if path.startswith(("/api/", "/apis/")) else None
-        if found is None and (route := self._aggregator.route(method, path, parts.query, user)):
+        if found is None and (
+            route := await self._upgraded_elsewhere(exchange, user)
+        ):
             return route
         if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy", "log"):
             raise no_such_path()
@@ -154,15 +180,34 @@ class App:
             raise no_such_path()
         if found.subresource == "log" and method != "GET":
             raise method_not_allowed()
+        exchange.target = found
+        exchange.enter("create" if method == "POST" else "get", user)
         resource = found.kind.resource
         wanted = Action(
             "create" if method == "POST" else "get",
             resource.group, resource.plural, found.subresource, found.namespace, found.name,
         )  # fmt: skip
-        self._authorizer.authorize(user, wanted)
+        await self._authorizer.authorize(user, wanted)
         if found.subresource in RUNS:
             # WebSockets begin with a GET; who may only read is not to run anything by one.
-            self._authorizer.authorize(user, wanted._replace(verb="create"))
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-        await self._proxy.admit(found, pairs, user)
-        return self._proxy.route(found, pairs)
+            await self._authorizer.authorize(user, wanted._replace(verb="create"))
+        await self._proxy.admit(found, exchange.pairs, user)
+        return self._proxy.route(found, exchange.pairs)
+
+    async def _upgraded_elsewhere(self, exchange: Exchange, user: User) -> Route | None:
+        """Raises 403, 503."""
+        if not self._aggregator.serves(exchange.path):
+            return None
+        exchange.enter(exchange.method.lower(), user)
+        query = exchange.scope["query_string"].decode("latin-1")
+        return await self._aggregator.route(exchange.method, exchange.path, query, user)
+
+
+def _certified(scope: Scope) -> User | None:
+    """Whom the connection's certificate names. Raises 401 when it is not valid now."""
+    state = scope["state"]
+    user: User | None = state.get("user")
+    valid = state.get("valid")
+    if user is not None and valid is not None and not valid[0] <= time.time() < valid[1]:
+        raise unauthorized()
+    return user

@@ -16,13 +16,20 @@ from podium.api.types.errors import Cause
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
 
+# What the cluster's own components call themselves where they write.
+OWN = "podium"
+
+
 class Ask:
     """One request for one resource. `name` is "" where the whole collection is meant, `namespace` "" for
     cluster-scoped objects and for all namespaces. `manager` is who will own the fields that the request
-    sets. Verbs put what the client should be warned about into `warnings`."""
+    sets, and `named` whether somebody from outside said so; `options` is what admission is told of its
+    CreateOptions and so on. Verbs put what the client should be warned about into `warnings`, and what the
+    audit log should note of it into `annotations`."""
 
     __slots__ = (
-        "dry_run", "kind", "manager", "name", "namespace", "subresource", "user", "validation", "warnings",
+        "annotations", "dry_run", "kind", "manager", "name", "named", "namespace", "options", "subresource",
+        "user", "validation", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -43,8 +50,11 @@ class Ask:
         self.user = user
         self.dry_run = dry_run
         self.validation = validation
-        self.manager = "podium"
+        self.manager = OWN
+        self.named = False
+        self.options: Obj = {}
         self.warnings: list[str] = []
+        self.annotations: dict[str, str] = {}
 
     def for_name(self, name: str, namespace: str) -> Ask:
         """The same request for one object of the collection."""

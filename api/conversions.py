@@ -5,12 +5,18 @@ Source: API reference, HorizontalPodAutoscaler v1 and v2, Event of core/v1 and o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import orjson
 
+from podium.api import autoscaler_forms
 from podium.api.kinds import Conversion
+from podium.api.schema import Definitions
+from podium.api.schema.body import decode_json
 from podium.api.types import Obj
+from podium.api.types.errors import StatusError
 from podium.api.types.resources import (
     EVENTS,
     EVENTS_V1,
@@ -25,6 +31,13 @@ _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 _CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 _CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"
+# The part and the field of version 2 that each stands for.
+_FIELDS = {
+    _METRICS: ("spec", "metrics"),
+    _BEHAVIOR: ("spec", "behavior"),
+    _CURRENT: ("status", "currentMetrics"),
+    _CONDITIONS: ("status", "conditions"),
+}
 
 # Field of core/v1 → field of events.k8s.io/v1.
 _EVENT_FIELDS = {
@@ -55,7 +68,7 @@ def autoscaler_to_v2(obj: Obj) -> Obj:
     """The one metric that version 1 knows becomes a metric among others; those kept in annotations come
     back."""
     spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    metadata, kept = _take_annotations(obj["metadata"])
+    metadata, kept = _take_annotations(obj.get("metadata") or {})
     metrics = kept.get(_METRICS, [])
     target = spec.pop("targetCPUUtilizationPercentage", None)
     if target is not None:
@@ -66,7 +79,7 @@ def autoscaler_to_v2(obj: Obj) -> Obj:
         spec["behavior"] = kept[_BEHAVIOR]
     current = kept.get(_CURRENT, [])
     used = status.pop("currentCPUUtilizationPercentage", None)
-    if used is not None:
+    if used is not None and not current:
         current = [_cpu_metric({"current": {"averageUtilization": used, "averageValue": "0"}}), *current]
     if current:
         status["currentMetrics"] = current
@@ -79,15 +92,17 @@ def autoscaler_to_v1(obj: Obj) -> Obj:
     spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
     keep: dict[str, object] = {}
     others, cpu = _split_cpu(spec.pop("metrics", None) or [], "target")
+    behavior = spec.pop("behavior", None)
     if cpu is not None:
         spec["targetCPUUtilizationPercentage"] = cpu
-    current, used = _split_cpu(status.pop("currentMetrics", None) or [], "current")
+    current = status.pop("currentMetrics", None) or []
+    _, used = _split_cpu(current, "current")
     if used is not None:
         status["currentCPUUtilizationPercentage"] = used
     for name, value in (
-        (_METRICS, others),
-        (_BEHAVIOR, spec.pop("behavior", None)),
-        (_CURRENT, current),
+        (_METRICS, [autoscaler_forms.flat(metric) for metric in others]),
+        (_BEHAVIOR, autoscaler_forms.capitals(behavior) if behavior else None),
+        (_CURRENT, [autoscaler_forms.flat(metric, status=True) for metric in current]),
         (_CONDITIONS, status.pop("conditions", None)),
     ):
         if value:
@@ -114,18 +129,42 @@ def _split_cpu(metrics: list[Obj], part: str) -> tuple[list[Obj], int | None]:
     return others, found
 
 
+def _fitting(name: str, text: str) -> Any:
+    """What an annotation says of its field. None for one that was written by hand, and wrong: nothing is lost
+    that was ever in force."""
+    part, field = _FIELDS[name]
+    try:
+        probe = {part: {field: _IN_V2[name](decode_json(text.encode()))}}
+        Definitions.load().schema("autoscaling", "v2", "HorizontalPodAutoscaler").decode(probe)
+    except (StatusError, UnicodeEncodeError):
+        return None
+    return probe[part].get(field)
+
+
+def _metrics_in_v2(value: Any, *, status: bool = False) -> Any:
+    return (
+        [autoscaler_forms.nested(each, status=status) for each in value] if isinstance(value, list) else value
+    )
+
+
+# What each annotation's text is in the form of version 2.
+_IN_V2: Mapping[str, Callable[[Any], Any]] = {
+    _METRICS: _metrics_in_v2,
+    _BEHAVIOR: autoscaler_forms.lowered,
+    _CURRENT: partial(_metrics_in_v2, status=True),
+    _CONDITIONS: lambda value: value,
+}
+
+
 def _take_annotations(metadata: Obj) -> tuple[Obj, dict[str, list[Obj]]]:
     """The metadata without the annotations that stand for fields, and those fields' values."""
     annotations = dict(metadata.get("annotations") or {})
     kept: dict[str, list[Obj]] = {}
     for name in (_METRICS, _BEHAVIOR, _CURRENT, _CONDITIONS):
         text = annotations.pop(name, None)
-        if text is not None:
-            try:
-                kept[name] = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                # Written by hand, and wrong: nothing is lost that was ever in force.
-                continue
+        value = _fitting(name, text) if text is not None else None
+        if value is not None:
+            kept[name] = value
     if not annotations:
         return {key: value for key, value in metadata.items() if key != "annotations"}, kept
     return {**metadata, "annotations": annotations}, kept

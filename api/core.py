@@ -20,6 +20,10 @@ APPEARANCE = 1.0
 
 
 class Closable(Protocol):
+    """An open watch of a kind."""
+
+    kind: Kind
+
     def close(self) -> None: ...
 
 
@@ -84,7 +88,7 @@ def _request(ask: Ask, operation: str, obj: Obj | None, old: Obj | None) -> Admi
         name = obj["metadata"].get("name", "")
     return AdmissionRequest(
         operation, ask.kind.resource, ask.subresource, ask.namespace, name, obj, old, ask.user, ask.dry_run,
-        warnings=ask.warnings,
+        options=ask.options, warnings=ask.warnings, annotations=ask.annotations,
     )  # fmt: skip
 
 
@@ -93,5 +97,12 @@ def missing(ask: Ask) -> StatusError:
 
 
 def shown(kind: Kind, outcome: Outcome) -> Outcome:
-    """The object in the version it is served in."""
+    """The object in the version it is served in, where that takes no waiting."""
+    return Made(kind.conversion.from_storage(outcome.obj)) if kind.conversion else outcome
+
+
+async def presented(kind: Kind, outcome: Outcome) -> Outcome:
+    """The object in the version it is served in. Raises 500 where the conversion fails."""
+    if kind.translation is not None:
+        return Made((await kind.translation.read([outcome.obj]))[0])
     return Made(kind.conversion.from_storage(outcome.obj)) if kind.conversion else outcome

@@ -186,11 +186,11 @@ def _resource_list(kinds: Iterable[Kind]) -> Obj:
     api_version = ""
     for kind in sorted(kinds, key=lambda kind: kind.resource.plural):
         api_version = kind.resource.api_version
-        entries += [_resource(kind.resource), *_subresources(kind.resource)]
+        entries += [_resource(kind.resource, kind.stored), *_subresources(kind.resource)]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": entries}
 
 
-def _resource(resource: Resource) -> Obj:
+def _resource(resource: Resource, stored: Resource) -> Obj:
     entry: Obj = {
         "name": resource.plural,
         "singularName": resource.singular_name,
@@ -202,7 +202,7 @@ def _resource(resource: Resource) -> Obj:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    digest = hashlib.sha256(f"{resource.group}/{resource.kind}/{resource.version}".encode()).digest()
+    digest = hashlib.sha256(f"{stored.group}/{stored.version}/{stored.kind}".encode()).digest()
     entry["storageVersionHash"] = base64.b64encode(digest[:8]).decode()
     return entry
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,6 +18,7 @@ from podium.api.types.errors import StatusError, bad_request, too_large
 if TYPE_CHECKING:
     from podium.api.audit import Record
     from podium.api.auth.users import User
+    from podium.api.fairness import Seat
     from podium.api.paths import Target
 
 Message = MutableMapping[str, Any]
@@ -41,6 +42,13 @@ TEXT_TYPE: Header = (b"content-type", b"text/plain; charset=utf-8")
 NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 
 
+class Pieces(NamedTuple):
+    """A body of `size` bytes in parts."""
+
+    size: int
+    parts: Iterable[bytes]
+
+
 class Disconnected(Exception):
     """The client went away while its request was read."""
 
@@ -49,17 +57,24 @@ class Exchange:
     """`query` keeps the first value of each parameter; `path` is decoded.
 
     What is learned of the request on its way is noted here for those who count and record: what it is about
-    (`target`, None for what is no resource), its `verb`, the `code` it was answered with (0: not yet), how
-    many `events` a watch has sent."""
+    (`target`, None for what is no resource), its `verb`, the `code` it was answered with (0: not yet) and the
+    `size` of the answer where that was known, how many `events` a watch has sent, whether the connection was
+    `upgraded` to something else. `seat` is what it holds while it is served, `marks` are headers that every
+    answer to it has."""
 
     target: Target | None = None
     verb = ""
     code = 0
     events = 0
+    size = 0
     began = 0.0
     late = False
+    upgraded = False
+    timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[Any] | None = None
     audit: Record | None = None
+    seat: Seat | None = None
+    marks: Sequence[Header] = ()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -80,6 +95,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.code = message["status"]
             self.started = True
+            if self.marks:
+                message = {**message, "headers": [*message.get("headers", ()), *self.marks]}
         await self.send(message)
 
     @cached_property
@@ -150,31 +167,42 @@ class Exchange:
         if len(body) >= COMPRESSED_FROM and self._accepts_gzip:
             body = await asyncio.to_thread(gzip.compress, body, LEVEL)
             headers = [*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+        await self._whole(code, body, headers)
+
+    async def _whole(self, code: int, body: bytes, headers: Sequence[Header]) -> None:
         self.started = True
         self.code = code
-        length = (b"content-length", b"%d" % len(body))
-        await self.send({"type": "http.response.start", "status": code, "headers": [*headers, length]})
+        self.size = len(body)
+        headers = [*headers, *self.marks, (b"content-length", b"%d" % self.size)]
+        await self.send({"type": "http.response.start", "status": code, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
-    async def answer_pieces(self, code: int, pieces: Sequence[bytes], headers: Sequence[Header]) -> None:
+    async def answer_pieces(self, code: int, pieces: Pieces, headers: Sequence[Header]) -> None:
         """As `answer`, of a body that need not be put together."""
-        size = sum(map(len, pieces))
-        if size <= AT_ONCE or self._accepts_gzip:
-            await self.answer(code, b"".join(pieces), headers)
+        if pieces.size >= COMPRESSED_FROM and self._accepts_gzip:
+            body = await asyncio.to_thread(lambda: gzip.compress(b"".join(pieces.parts), LEVEL))
+            compressed = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
+            await self._whole(code, body, [*headers, *compressed])
+            return
+        if pieces.size <= AT_ONCE:
+            await self._whole(code, b"".join(pieces.parts), headers)
             return
         self.started = True
         self.code = code
-        length = (b"content-length", b"%d" % size)
-        await self.send({"type": "http.response.start", "status": code, "headers": [*headers, length]})
-        for piece in pieces:
+        self.size = pieces.size
+        headers = [*headers, *self.marks, (b"content-length", b"%d" % self.size)]
+        await self.send({"type": "http.response.start", "status": code, "headers": headers})
+        for piece in pieces.parts:
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            # Sending does not wait while the client keeps up.
+            await asyncio.sleep(0)
         await self.send({"type": "http.response.body", "body": b""})
 
     async def begin(self, code: int, headers: Sequence[Header]) -> None:
         """Of a body that is not known yet: then `write` its parts, and `end`."""
         self.started = True
         self.code = code
-        await self.send({"type": "http.response.start", "status": code, "headers": headers})
+        await self.send({"type": "http.response.start", "status": code, "headers": [*headers, *self.marks]})
 
     async def write(self, part: bytes) -> None:
         """Waits while the client does not read."""

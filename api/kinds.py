@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from podium.api.schema import Definitions, Schema
+from podium.api.store.base import Entry
 from podium.api.strategy import Strategy
 from podium.api.types import Obj
+from podium.api.types.errors import StatusError, method_not_allowed
 from podium.api.types.resources import Resource
 
 REGISTRY = "/registry/"
@@ -16,16 +18,40 @@ REGISTRY = "/registry/"
 
 class Conversion(NamedTuple):
     """How a kind that is served in another version or group than it is kept in is turned there and back.
-    Both make new objects. `same_fields`: only the version is another."""
+    Both make new objects."""
 
     storage: Resource
     to_storage: Callable[[Obj], Obj]
     from_storage: Callable[[Obj], Obj]
-    same_fields: bool = False
+
+
+class Translation(Protocol):
+    """Conversion that may have to be waited for. Where there is one, the verbs work on objects in the version
+    of the request, and ask here on the way from the store and to it. All raise 500."""
+
+    async def read(self, objs: Sequence[Obj]) -> list[Obj]:
+        """Stored objects in the kind's version; the caller's own."""
+        ...
+
+    async def write(self, obj: Obj) -> Obj:
+        """An object as it is to be stored."""
+        ...
+
+    async def as_(self, obj: Obj, to: Resource) -> Obj:
+        """An object of the kind's version in another one."""
+        ...
+
+    async def view(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The store's entries in the kind's version, shared and read-only."""
+        ...
 
 
 class Kind:
     """One served resource: its strategy, its schema, its keys in the store."""
+
+    translation: Translation | None = None
+    # What every answer about the kind warns of.
+    warnings: Sequence[str] = ()
 
     def __init__(
         self, strategy: Strategy, definitions: Definitions, conversion: Conversion | None = None
@@ -34,8 +60,8 @@ class Kind:
         self.resource: Resource = strategy.resource
         self.conversion = conversion
         self._definitions = definitions
-        stored = conversion.storage if conversion else self.resource
-        self.prefix = f"{REGISTRY}{stored.group or 'core'}/{stored.plural}/"
+        self.stored = conversion.storage if conversion else self.resource
+        self.prefix = f"{REGISTRY}{self.stored.group or 'core'}/{self.stored.plural}/"
 
     @cached_property
     def schema(self) -> Schema:
@@ -45,6 +71,10 @@ class Kind:
     @cached_property
     def verbs(self) -> frozenset[str]:
         return frozenset(self.resource.verbs)
+
+    def refused(self, verb: str) -> StatusError:
+        """The answer to a verb that the kind does not have."""
+        return method_not_allowed()
 
     def knows(self, group: str, version: str, name: str) -> bool:
         """Whether there is a kind of that name at all, this one or another."""

@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 
 from podium.api.ask import Ask, Outcome, copied
 from podium.api.asking import Asgi, ask
+from podium.api.auth.authentication import Authentication
 from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.reviews import reviews
-from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import SYSTEM, User
 from podium.api.core import Core, shown
 from podium.api.schema import Definitions, Schema
-from podium.api.store.base import WatchDropped
+from podium.api.store.base import Entry, WatchDropped
 from podium.api.types import Obj
 from podium.api.types.errors import no_such_path
 from podium.api.types.resources import BINDINGS, PODS, Resource
@@ -45,20 +45,20 @@ class LocalClient:
         self,
         core: Core,
         definitions: Definitions,
-        tokens: Tokens,
+        authentication: Authentication,
         authorizer: Authorizer,
         app: Asgi,
         user: User = SYSTEM,
     ) -> None:
         self._core = core
         self._definitions = definitions
-        self._tokens = tokens
+        self._tokens = authentication.tokens
         self._app = app
         self._user = user
-        self._reviews = reviews(tokens, authorizer)
+        self._reviews = reviews(authentication, authorizer)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
-        return get(self._core, self._ask(resource, namespace, name)).obj
+        return (await get(self._core, self._ask(resource, namespace, name))).obj
 
     async def read(self, path: str) -> Obj:
         """What a GET of any path answers, in JSON."""
@@ -68,7 +68,13 @@ class LocalClient:
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> ObjList:
         page = await list_page(self._core, self._ask(resource, namespace), ListOptions(labels, fields))
-        return ObjList([item.obj for item in page.items], str(page.revision))
+        items = page.items
+        holders = [item for item in items if isinstance(item, Entry)]
+        return ObjList(
+            [item.obj for item in items],
+            str(page.revision),
+            holders if len(holders) == len(items) else (),
+        )
 
     async def create(
         self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = ""
@@ -78,7 +84,7 @@ class LocalClient:
         ask = self._ask(resource, namespace, name, subresource)
         if review := self._reviews.get(resource):
             ask.kind.schema.decode(obj)
-            return review(ask, obj).obj
+            return (await review(ask, obj)).obj
         if resource == BINDINGS:
             pod = self._ask(PODS, namespace, (obj.get("metadata") or {}).get("name") or "", "binding")
             return (await self._create_subresource(pod, obj)).obj
@@ -161,7 +167,10 @@ class LocalClient:
                     yield WatchEvent("BOOKMARK", bookmark(resource.kind, resource.api_version, step))
                     continue
                 for change in step:
-                    yield WatchEvent(change.type, shown(ask.kind, subject(change)).obj)
+                    outcome = shown(ask.kind, subject(change))
+                    yield WatchEvent(
+                        change.type, outcome.obj, outcome if isinstance(outcome, Entry) else None
+                    )
         except WatchDropped:
             return
         finally:

@@ -122,6 +122,7 @@ class Others:
         """Content-Type and document by the first entry of Accept that there is."""
         openapi = self._served.openapi
         media_type = _accepted(request, _V2_TYPES)
+        openapi.join(self._served.aggregator.schemas())
         make = openapi.v2 if media_type == JSON else openapi.v2_protobuf
         return _document(request, await asyncio.to_thread(make), media_type)
 
@@ -142,10 +143,10 @@ class Others:
         return _document(request, document, media_type)
 
     async def openid(self, request: Request) -> Response:
-        return _json(self._served.tokens.openid_configuration())
+        return _cached(self._served.tokens.openid_configuration())
 
     async def key_set(self, request: Request) -> Response:
-        return _json(self._served.tokens.key_set(), "application/jwk-set+json")
+        return _cached(self._served.tokens.key_set(), "application/jwk-set+json")
 
     async def index(self, request: Request) -> Response:
         return _json(
@@ -180,6 +181,12 @@ class Others:
 
 def _json(obj: Obj, media_type: str = JSON) -> Response:
     return Response(orjson.dumps(obj), media_type=media_type)
+
+
+def _cached(obj: Obj, media_type: str = JSON) -> Response:
+    response = _json(obj, media_type)
+    response.headers["cache-control"] = "public, max-age=3600"
+    return response
 
 
 def _accepted(request: Request, types: dict[str, str]) -> str:

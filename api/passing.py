@@ -6,15 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from podium.api.exchange import Exchange, Header
+from podium.api.forwarding import HOP_BY_HOP
 from podium.api.links import MAX_PAGE, is_page, rewritten, through, unpacked
 
 if TYPE_CHECKING:
     import aiohttp
 
-# Of both directions: they are about one connection each, or are made anew.
-HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
-)
 _OF_THE_BODY = (b"content-length", b"content-encoding")
 
 

@@ -31,7 +31,9 @@ def warning_headers(warnings: Iterable[str]) -> list[Header]:
 
 
 def headers_for(ask: Ask) -> Sequence[Header]:
-    return [*HEADERS, *warning_headers(ask.warnings)] if ask.warnings else HEADERS
+    if ask.warnings or ask.kind.warnings:
+        return [*HEADERS, *warning_headers([*ask.kind.warnings, *ask.warnings])]
+    return HEADERS
 
 
 async def present(

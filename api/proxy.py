@@ -16,13 +16,14 @@ from podium.api.auth.users import User
 from podium.api.connecting import connect_options
 from podium.api.core import Core
 from podium.api.exchange import Exchange
+from podium.api.forwarding import forwarded
 from podium.api.nodes import Endpoint, choose_container, endpoint_of, node_of, pod_of
-from podium.api.passing import HOP_BY_HOP, pass_back, pass_site
+from podium.api.passing import pass_back, pass_site
 from podium.api.paths import Target
 from podium.api.services import service_endpoint
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, method_not_allowed, unavailable
-from podium.api.upgrade import Route, is_private
+from podium.api.upgrade import Route
 
 if TYPE_CHECKING:
     import aiohttp
@@ -172,8 +173,7 @@ class Proxy:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in exchange.scope["headers"]
-            if not is_private(name) and name not in HOP_BY_HOP
+            for name, value in forwarded(exchange.scope["headers"])
         ]
         return self.client().request(
             exchange.method,

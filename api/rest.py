@@ -3,16 +3,19 @@ for."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from podium.api.ask import Ask, Outcome
+from podium.api.ask import OWN, Ask, Outcome
+from podium.api.auth import selecting
 from podium.api.auth.actions import Action
 from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import ANONYMOUS, User
 from podium.api.core import Core
 from podium.api.exchange import Exchange
+from podium.api.fairness import Fairness
 from podium.api.negotiation import negotiate
 from podium.api.paths import Target
 from podium.api.presenting import present, present_page
@@ -27,7 +30,6 @@ from podium.api.types.errors import (
     invalid,
     method_not_allowed,
     no_such_path,
-    unauthorized,
     unsupported_media_type,
 )
 from podium.api.types.resources import BINDINGS, PODS, Resource
@@ -41,7 +43,7 @@ from podium.api.verbs.list import ListOptions, list_page
 from podium.api.verbs.update import update
 from podium.api.watching import watch
 
-Review = Callable[[Ask, Obj], Outcome]
+Review = Callable[[Ask, Obj], Awaitable[Outcome]]
 Handler = Callable[[Exchange, Ask], Awaitable[None]]
 
 BODY_TYPES = (
@@ -53,6 +55,10 @@ BODY_TYPES = (
     protobuf.MEDIA_TYPE,
 )
 MANAGER_LIMIT = 128  # characters
+# Names that no object can have: they would mean another place in a path.
+DOTS = frozenset({".", ".."})
+# Longer ones are decoded beside the loop.
+LONG_BODY = 128 << 10
 CONNECTS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 _OBJECT = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -70,6 +76,7 @@ class Rest:
         authorizer: Authorizer,
         proxy: Proxy,
         reviews: dict[Resource, Review],
+        fairness: Fairness,
     ) -> None:
         self._core = core
         self._definitions = definitions
@@ -77,6 +84,7 @@ class Rest:
         self._authorizer = authorizer
         self._proxy = proxy
         self._reviews = reviews
+        self._fairness = fairness
         self._verbs: dict[str, Handler] = {
             "get": self._get,
             "list": self._list,
@@ -100,20 +108,28 @@ class Rest:
         except StatusError:
             if user is ANONYMOUS:
                 # Whoever does not say who he is learns nothing of what there is.
-                raise unauthorized() from None
+                await self._authorizer.authorize(user, Action(exchange.method.lower(), path=exchange.path))
             raise
         kind, subresource = target.kind, target.subresource
         resource = kind.resource
         exchange.enter(verb, user)
-        self._authorizer.authorize(user, _action(exchange, target, verb))
+        action = _action(exchange, target, verb)
+        if subresource not in CONNECTS and not self._fairness.enter(exchange, user, action):
+            await self._fairness.wait(exchange)
+        await self._authorizer.authorize(user, action)
+        if target.name in DOTS or "%" in target.name:
+            raise _no_name(target.name)
         if subresource in CONNECTS and subresource in resource.subresources:
             await self._proxy.admit(target, exchange.pairs, user)
             await self._proxy.serve(exchange, target)
             return verb
         ask = Ask(kind, target.namespace, target.name, subresource, user=user, validation="Warn")
-        if verb in ("update", "patch"):
+        if exchange.audit is not None:
+            exchange.audit.annotations = ask.annotations
+        if verb in ("create", "update", "patch"):
             ask.manager = _manager(exchange)
         if exchange.query:
+            ask.named = exchange.query.get("fieldManager", OWN) not in ("", OWN)
             self._read_options(exchange, ask)
         await self._handler(verb, ask)(exchange, ask)
         return verb
@@ -131,8 +147,10 @@ class Rest:
         verb = (_OBJECT if target.name else _COLLECTION).get(method)
         if verb == "list" and exchange.query and exchange.flag("watch"):
             verb = "watch"
-        if verb is None or verb not in target.kind.verbs:
+        if verb is None:
             raise method_not_allowed()
+        if verb not in target.kind.verbs:
+            raise target.kind.refused(verb)
         if resource.namespaced and not target.namespace and verb not in ("list", "watch"):
             raise method_not_allowed()
         return verb
@@ -160,12 +178,15 @@ class Rest:
                 "fieldValidation", f'Unsupported value: "{validation}": supported values: {supported}'
             )
         ask.validation = validation  # type: ignore[assignment]
+        ask.options = {
+            key: exchange.query[key] for key in ("fieldManager", "fieldValidation") if exchange.query.get(key)
+        }
 
     # --- reading
 
     async def _get(self, exchange: Exchange, ask: Ask) -> None:
         version = exchange.query.get("resourceVersion", "") if exchange.query else ""
-        outcome = get(self._core, ask, version)
+        outcome = await get(self._core, ask, version)
         accept = exchange.header(b"accept")
         await present(self._core, exchange, ask, negotiate(accept.decode("latin-1")), outcome)
 
@@ -179,7 +200,7 @@ class Rest:
         await watch(self._core, exchange, ask, accepted, _list_options(exchange))
 
     async def _get_scale(self, exchange: Exchange, ask: Ask) -> None:
-        await self._show(exchange, ask, scale.get(self._core, ask))
+        await self._show(exchange, ask, await scale.get(self._core, ask))
 
     # --- writing
 
@@ -188,7 +209,7 @@ class Rest:
         resource = ask.kind.resource
         if review := self._reviews.get(resource):
             ask.warnings += ask.kind.schema.decode(obj, ask.validation, duplicates)
-            await self._show(exchange, ask, review(ask, obj), 201)
+            await self._show(exchange, ask, await review(ask, obj), 201)
         elif resource == BINDINGS:
             ask.warnings += ask.kind.schema.decode(obj, ask.validation, duplicates)
             await self._bind_named(exchange, ask, obj)
@@ -198,7 +219,7 @@ class Rest:
     async def _update(self, exchange: Exchange, ask: Ask) -> None:
         obj, duplicates = await self._object(exchange, ask)
         if ask.kind.strategy.allow_create_on_update:
-            self._may_create(ask)
+            await self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
         result = await update(self._core, ask, rule, obj, duplicates)
         await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
@@ -218,8 +239,8 @@ class Rest:
         await self._show(exchange, ask, await patch.patch(self._core, ask, rule, apply, duplicates))
 
     async def _apply(self, exchange: Exchange, ask: Ask, config: Obj, duplicates: Sequence[str]) -> None:
-        _check_applier(exchange, ask)
-        self._may_create(ask)
+        _check_applier(exchange)
+        await self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
         force = bool(exchange.flag("force"))
         result = await applying.apply(self._core, ask, rule, config, duplicates, force=force)
@@ -245,7 +266,7 @@ class Rest:
     async def _patch_scale(self, exchange: Exchange, ask: Ask) -> None:
         media_type, change, _ = await self._patch_body(exchange, ask)
         if media_type == applying.MEDIA_TYPE:
-            _check_applier(exchange, ask)
+            _check_applier(exchange)
             force = bool(exchange.flag("force"))
             outcome = await applying.apply_scale(self._core, ask, change, force=force)
             await self._show(exchange, ask, outcome)
@@ -279,12 +300,12 @@ class Rest:
 
     # --- what they share
 
-    def _may_create(self, ask: Ask) -> None:
+    async def _may_create(self, ask: Ask) -> None:
         """What is not there yet is created by an update, which takes the right to. Raises 403."""
         kind, resource = ask.kind, ask.kind.resource
         if not ask.subresource and self._core.store.latest(kind.key(ask.namespace, ask.name)) is None:
             action = Action("create", resource.group, resource.plural, "", ask.namespace, ask.name)
-            self._authorizer.authorize(ask.user, action)
+            await self._authorizer.authorize(ask.user, action)
 
     async def _show(self, exchange: Exchange, ask: Ask, outcome: Outcome, code: int = 200) -> None:
         accepted = negotiate(exchange.header(b"accept").decode("latin-1"))
@@ -302,7 +323,15 @@ class Rest:
         content_type = exchange.header(b"content-type").decode("latin-1")
         if content_type.partition(";")[0].strip().lower() not in BODY_TYPES:
             raise _unknown_format(f"application/json, application/yaml, {protobuf.MEDIA_TYPE}")
+        if len(body) > LONG_BODY:
+            return await asyncio.to_thread(decode_body, body, content_type, strict=strict)
         return decode_body(body, content_type, strict=strict)
+
+    async def _decoded_applied(self, body: bytes) -> tuple[Obj, list[str]]:
+        """Raises 400."""
+        if len(body) > LONG_BODY:
+            return await asyncio.to_thread(decode_body, body, "application/yaml")
+        return decode_body(body, "application/yaml")
 
     async def _delete_options(self, exchange: Exchange) -> DeleteOptions:
         """From the body, or from the query where there is none. Raises 400, 413, 415, 422."""
@@ -322,7 +351,7 @@ class Rest:
         """The patch's media type, the patch, and its duplicate fields. Raises 400, 413, 415."""
         media_type = exchange.header(b"content-type").decode("latin-1").partition(";")[0].strip().lower()
         if media_type == applying.MEDIA_TYPE:
-            config, duplicates = decode_body(await exchange.body(), "application/yaml")
+            config, duplicates = await self._decoded_applied(await exchange.body())
             return media_type, config, duplicates
         if media_type not in patch.media_types(ask.kind.resource):
             raise patch.unsupported(ask.kind.resource)
@@ -335,26 +364,26 @@ class Rest:
 def _action(exchange: Exchange, target: Target, verb: str) -> Action:
     """A selector for one name is that name."""
     resource, name = target.kind.resource, target.name
-    if not name and exchange.query and (fields := exchange.query.get("fieldSelector")):
-        name = _selected_name(fields) if verb != "create" else ""
-    return Action(verb, resource.group, resource.plural, target.subresource, target.namespace, name)
+    of_fields: selecting.Requirements = ()
+    of_labels: selecting.Requirements = ()
+    if not name and exchange.query and verb in selecting.SELECTING:
+        if text := exchange.query.get("fieldSelector"):
+            of_fields = selecting.of_fields(text)
+            named = (term for term in of_fields if term[:2] == ("metadata.name", "In"))
+            name = next((term.values[0] for term in named), "")
+        if text := exchange.query.get("labelSelector"):
+            of_labels = selecting.of_labels(text)
+    return Action(
+        verb, resource.group, resource.plural, target.subresource, target.namespace, name, "",
+        resource.version, of_fields, of_labels,
+    )  # fmt: skip
 
 
-def _selected_name(fields: str) -> str:
-    for part in fields.split(","):
-        field, equals, value = part.partition("=")
-        if field == "metadata.name" and equals:
-            return value.removeprefix("=")
-    return ""
-
-
-def _check_applier(exchange: Exchange, ask: Ask) -> None:
-    """Raises 415 for a version of a kind that is kept in another one, 422 for an applier without a name."""
+def _check_applier(exchange: Exchange) -> None:
+    """Raises 422 for an applier without a name."""
     if not (exchange.query and exchange.query.get("fieldManager")):
         cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
         raise invalid("PatchOptions", "", [cause], "meta.k8s.io")
-    if ask.kind.conversion and not ask.kind.conversion.same_fields:
-        raise patch.unsupported(ask.kind.resource)
 
 
 def _manager(exchange: Exchange) -> str:
@@ -364,6 +393,11 @@ def _manager(exchange: Exchange) -> str:
         return named
     agent = exchange.header(b"user-agent").decode("latin-1").partition("/")[0]
     return "".join(filter(str.isprintable, agent))[:MANAGER_LIMIT]
+
+
+def _no_name(name: str) -> StatusError:
+    why = "may not contain '%'" if "%" in name else f"may not be '{name}'"
+    return bad_request(f'Name parameter invalid: "{name}": {why}')
 
 
 def _unknown_format(supported: str) -> StatusError:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from time import perf_counter
 
+from podium.api.durations import seconds
 from podium.api.exchange import Exchange
-from podium.api.types.errors import StatusError, timeout, too_many_requests
+from podium.api.types.errors import StatusError, bad_request, timeout, too_many_requests
 
 # Subresources that are a connection to somewhere else, and last as long as that wants.
 CONNECTS = frozenset({"exec", "attach", "portforward", "proxy", "log"})
@@ -23,8 +24,9 @@ HEALTH = ("/healthz", "/livez", "/readyz")
 
 def is_long_running(exchange: Exchange) -> bool:
     """Whether a request may last: it has no deadline."""
-    target = exchange.target
-    return exchange.verb == "watch" or (target is not None and target.subresource in CONNECTS)
+    if exchange.verb == "watch" or exchange.upgraded:
+        return True
+    return exchange.target is not None and exchange.target.subresource in CONNECTS
 
 
 class Running:
@@ -49,13 +51,30 @@ class Running:
             self._arm()
         if self.closing and not exchange.path.startswith(HEALTH):
             self.refused += 1
+            exchange.marks = ((b"connection", b"close"),)
             raise leaving()
 
     def end(self, exchange: Exchange) -> None:
         self.open.discard(exchange)
         exchange.task = None
+        if exchange.timer is not None:
+            exchange.timer.cancel()
         if self._drained is not None and not self._short():
             self._drained.set()
+
+    def shorten(self, exchange: Exchange) -> None:
+        """The client has said how long it will wait, in `timeout`. Raises 400."""
+        text = exchange.query.get("timeout", "")
+        if not text or (exchange.target is not None and exchange.target.subresource in CONNECTS):
+            return
+        if exchange.query.get("watch", "").lower() in ("1", "t", "true"):
+            return
+        try:
+            wanted = seconds(text)
+        except ValueError as error:
+            raise bad_request(f"invalid timeout specified in the request URL - {error}") from None
+        if wanted > 0 and (wanted < self._limit or not self._limit):
+            exchange.timer = asyncio.get_running_loop().call_later(wanted, self._expire, exchange)
 
     def overdue(self, exchange: Exchange) -> StatusError | None:
         """What to answer to a request whose task was cancelled because of its deadline; None when it was for
@@ -97,12 +116,16 @@ class Running:
         born = perf_counter() - self._limit
         short = self._short()
         for exchange in short:
-            if exchange.began < born and not exchange.late and exchange.task is not None:
-                exchange.late = True
-                self.late += 1
-                exchange.task.cancel()
+            if exchange.began < born:
+                self._expire(exchange)
         if short:
             self._arm()
+
+    def _expire(self, exchange: Exchange) -> None:
+        if not exchange.late and exchange.task is not None:
+            exchange.late = True
+            self.late += 1
+            exchange.task.cancel()
 
 
 def leaving() -> StatusError:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from podium.api.admission.chain import Plugin
 from podium.api.admission.dynamic import DynamicAdmission
 from podium.api.admission.escalation import Escalation
 from podium.api.admission.noderestriction import NodeRestriction
+from podium.api.admission.owners import OwnerReferences
+from podium.api.admission.podsecurity import Configuration as PodSecurityConfiguration
 from podium.api.admission.policies import Policies
 from podium.api.admission.policies.params import Params
 from podium.api.admission.policies.reporting import Reporting
@@ -32,13 +35,20 @@ from podium.api.aggregation import Aggregator
 from podium.api.allocators import SERVICE_CIDR, ServiceAllocators
 from podium.api.asgi import App
 from podium.api.audit import Audit
+from podium.api.auth.authentication import Authentication
+from podium.api.auth.authentication import Settings as AuthenticationSettings
 from podium.api.auth.authorizer import ALWAYS_ALLOW, RBAC, Authorizer
+from podium.api.auth.configuration import ConfigError
 from podium.api.auth.reviews import reviews
+from podium.api.auth.signing import SigningKeys
 from podium.api.auth.tokens import Tokens
+from podium.api.auth.webhooks.authorization import AccessReviewer
+from podium.api.auth.webhooks.configuration import Asked
 from podium.api.conversions import CONVERSIONS
 from podium.api.core import Core
 from podium.api.discovery import Discovery
 from podium.api.extensions.registrar import Registrar
+from podium.api.fairness import Fairness, Keeping
 from podium.api.health import Check, Health
 from podium.api.kinds import Kind, Kinds
 from podium.api.listening import Address, Listeners, Tls
@@ -71,6 +81,15 @@ log = logging.getLogger(__name__)
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 # Seconds that requests under way have to end when the server does.
 DRAIN = 10.0
+# What a start goes through, by the names that /readyz has for it.
+HOOKS = (
+    "bootstrap-controller",
+    "scheduling/bootstrap-system-priority-classes",
+    "rbac/bootstrap-roles",
+    "priority-and-fairness-config-producer",
+    "apiservice-registration-controller",
+    "crd-informer-synced",
+)
 SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
@@ -93,9 +112,13 @@ class ServerConfig:
     metrics API are told over about `metrics_resolution` seconds. `protect_storage` keeps volumes and claims
     that are in use from going; it needs the controllers, which let them go; so does `taint_nodes`, with
     which a new node takes no pod until it was seen ready. A request that has an end of its
-    own must have come to it in `request_timeout` seconds (0: any number); a server that is closed says so at
-    /readyz `shutdown_delay` seconds before. `authorization` are the modes
-    (Node, RBAC, AlwaysAllow) that are asked whether somebody may do something, in that order."""
+    own must have come to it in `request_timeout` seconds (0: any number); of these, as many seats as
+    `max_requests_inflight` and `max_mutating_requests_inflight` are served at once. A server that is
+    closed says so at /readyz `shutdown_delay` seconds before. `authorization` are the modes
+    (Node, RBAC, AlwaysAllow) that are asked whether somebody may do something, in that order.
+    Service account tokens are issued by `issuer`; those of `former_issuers`, and those signed with one of
+    the `service_account_keys` before, are good too. `disabled_admission` names admission plugins that are
+    left out, `enabled_admission` those that are only there when they are named."""
 
     pki_dir: Path | None = None
     advertise: Address | None = None
@@ -104,16 +127,24 @@ class ServerConfig:
     kubernetes_address: str = "10.43.0.1"
     dns_address: str = "10.43.0.10"
     issuer: str = ISSUER
+    former_issuers: Sequence[str] = ()
     audiences: Sequence[str] = (ISSUER,)
+    service_account_keys: Sequence[Path] = ()
     clock: Callable[[], datetime] = field(default=now)
     check_contract: bool = False
     protect_storage: bool = False
     taint_nodes: bool = False
     metrics_resolution: float = 10.0
     request_timeout: float = 60.0
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
     shutdown_delay: float = 0.0
     audit: Audit | None = None
-    authorization: Sequence[str] = (ALWAYS_ALLOW,)
+    authentication: AuthenticationSettings = field(default_factory=AuthenticationSettings)
+    authorization: Sequence[str | Asked] = (ALWAYS_ALLOW,)
+    enabled_admission: Sequence[str] = ()
+    pod_security: PodSecurityConfiguration | None = None
+    disabled_admission: Sequence[str] = ()
 
 
 class ApiServer:
@@ -129,6 +160,9 @@ class ApiServer:
         self.contract: ContractCheck | None = None
         self._ready = False
         self._leaving = False
+        # What is to be done before the server is ready, and what of it is.
+        self._hooks = [name for name in HOOKS if RBAC in self.config.authorization or "rbac" not in name]
+        self._done: set[str] = set()
         # Those who have more to show at /metrics.
         self.collectors: list[Collect] = [self.config.audit.families] if self.config.audit else []
         # Where it listens; the certificate covers all of them, so that it need not be made anew at every
@@ -149,10 +183,11 @@ class ApiServer:
             Kind(strategy, self._definitions, CONVERSIONS.get(strategy.resource))
             for strategy in registry({SERVICES: allocators}).values()
         )
-        self._tokens = Tokens(
-            pki.ensure_signing_key(self.pki_dir), config.issuer, config.audiences, self._lookup, config.clock
+        self._tokens = self._make_tokens()
+        self._authentication = Authentication(
+            config.authentication, self._tokens, lambda: self._proxy.client(), config.clock
         )
-        self._authorizer = Authorizer(config.authorization, self.store, kinds)
+        self._authorizer = Authorizer(self._modes(), self.store, kinds)
         self._core = Core(self.store, kinds, self._admission(kinds), config.clock, set())
         allocators.seed(self._core.every(SERVICES))
         context = self._node_context()
@@ -165,24 +200,33 @@ class ApiServer:
         self._app = self._application(kinds, documents)
         if config.check_contract:
             self.contract = self._contract_check(documents)
-        self.client = LocalClient(self._core, self._definitions, self._tokens, self._authorizer, self._app)
+        self.client = LocalClient(
+            self._core, self._definitions, self._authentication, self._authorizer, self._app
+        )
         addresses = bootstrap.Addresses(
             config.kubernetes_address, config.dns_address, config.service_cidr, config.advertise
         )
         await bootstrap.ensure(self._core, addresses)
+        self._done |= {"bootstrap-controller", "scheduling/bootstrap-system-priority-classes"}
         if RBAC in config.authorization:
             await defaultroles.ensure(self._core)
+            self._done.add("rbac/bootstrap-roles")
         await bootstrap.publish_authorities(self._core, self.authority, self._front)
+        self._keeping = Keeping(self._core, self._fairness)
+        await self._keeping.start()
+        self._done.add("priority-and-fairness-config-producer")
         await self._aggregator.start()
+        self._done.add("apiservice-registration-controller")
         self._policies = Reporting(self._core)
         self._policies.start()
         await self._registrar.start()
+        self._done.add("crd-informer-synced")
         self._ready = True
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0, *, tls: bool = True) -> Address:
         """Listens on one more address, and returns it with the port that was chosen. Raises OSError."""
         if self._listeners is None:
-            self._listeners = Listeners(self.contract or self._app, Upgrades(self._app.decide))
+            self._listeners = Listeners(self.contract or self._app, Upgrades(self._app.visit), self._fairness)
         return await self._listeners.open(host, port, self._server_context(host) if tls else None)
 
     async def close(self) -> None:
@@ -192,6 +236,7 @@ class ApiServer:
             await self._leave()
         await self._registrar.close()
         await self._policies.close()
+        await self._keeping.close()
         await self._aggregator.close()
         await self._proxy.close()
         if self._listeners is not None:
@@ -218,6 +263,14 @@ class ApiServer:
         self._running.close()
         self._ready = False
 
+    def resources(self) -> Sequence[Resource]:
+        """What is served now: the built-in kinds and those of custom resources."""
+        return [kind.resource for kind in self._core.kinds.all()]
+
+    def secret_token(self, account: Obj, secret: Obj) -> str:
+        """A token of the account for a Secret of type kubernetes.io/service-account-token to hold."""
+        return self._tokens.issue_for_secret(account, secret)
+
     @property
     def ca_file(self) -> Path:
         return self.authority.pair.cert
@@ -236,7 +289,7 @@ class ApiServer:
 
     def _admission(self, kinds: Kinds) -> Admission:
         switches = {PROTECTION: self.config.protect_storage, TAINT: self.config.taint_nodes}
-        disabled = {name for name, on in switches.items() if not on}
+        disabled = {name for name, on in switches.items() if not on} | set(self.config.disabled_admission)
         tallies = Tallies(self.store, kinds, self.config.clock)
         return Admission(
             self._lookup,
@@ -246,29 +299,51 @@ class ApiServer:
             tallies.used,
             self.config.clock,
             self._dynamic(kinds),
-            self._guards(),
+            self._guards(kinds),
+            self.config.pod_security,
         )
 
-    def _guards(self) -> Sequence[Plugin]:
-        if RBAC not in self.config.authorization:
-            return ()
+    def _guards(self, kinds: Kinds) -> Sequence[Plugin]:
         may = self._authorizer
-        return NodeRestriction(), Escalation(may), CertificateApproval(may), CertificateSigning(may)
+        named = self.config.enabled_admission
+        more = (OwnerReferences(may, kinds),) if OwnerReferences.name in named else ()
+        if RBAC not in self.config.authorization:
+            return more
+        return *more, NodeRestriction(may), Escalation(may), CertificateApproval(may), CertificateSigning(may)
+
+    def _make_tokens(self) -> Tokens:
+        """Raises ConfigError."""
+        config = self.config
+        try:
+            keys = SigningKeys(pki.ensure_signing_key(self.pki_dir), config.service_account_keys)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the keys of service account tokens cannot be used: {error}") from None
+        issuers = (config.issuer, *config.former_issuers)
+        return Tokens(keys, issuers, config.audiences, self._lookup, config.clock)
+
+    def _modes(self) -> list[str | AccessReviewer]:
+        """Raises ConfigError."""
+        return [
+            mode if isinstance(mode, str) else mode.reviewer(lambda: self._proxy.client())
+            for mode in self.config.authorization
+        ]
 
     def _dynamic(self, kinds: Kinds) -> DynamicAdmission:
-        client = WebhookClient(
+        self._webhooks = client = WebhookClient(
             lambda namespace, name, port: service_endpoint(self._core, namespace, name, port),
             lambda: self._proxy.client(),
         )
-        versions, params = Versions(kinds), Params(kinds, self._lookup, self._every)
-        webhooks = Webhooks(client, versions, self._lookup)
-        return DynamicAdmission(self.store, webhooks, Policies(versions, params, self._lookup))
+        versions, params = Versions(kinds, self._definitions.schema), Params(kinds, self._lookup, self._every)
+        webhooks = Webhooks(client, versions, self._lookup, self._authorizer)
+        policies = Policies(versions, params, self._lookup, self._authorizer)
+        return DynamicAdmission(self.store, webhooks, policies)
 
     def _lookup(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         return self._core.lookup(resource, namespace, name)
 
     def _every(self, resource: Resource, namespace: str = "") -> Sequence[Obj]:
-        return list(self._core.accepted(resource, namespace))
+        prefix = self._core.kinds.of(resource).below(namespace)
+        return [entry.obj for entry in self.store.latest_below(prefix)]
 
     async def _appears(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         return await self._core.appears(resource, namespace, name)
@@ -283,6 +358,9 @@ class ApiServer:
         config = self.config
         self._running = running = Running(config.request_timeout)
         metrics = Metrics(running)
+        seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+        self._fairness = fairness = Fairness(seats, self.store.count)
+        self.collectors.append(fairness.families)
         host, port = config.advertise or ("127.0.0.1", 0)
         discovery = Discovery(kinds, f"{host}:{port}")
         self._aggregator = aggregator = self._make_aggregator(discovery)
@@ -291,7 +369,7 @@ class ApiServer:
             discovery.refresh()
             documents.extend(added)
 
-        self._registrar = Registrar(self._core, self._definitions, extended)
+        self._registrar = Registrar(self._core, self._definitions, self._webhooks.post, extended)
         served = Served(
             self.store, kinds, self._tokens, discovery, metrics, documents, aggregator,
             Health(self._checks()), self.collectors
@@ -302,11 +380,12 @@ class ApiServer:
             self._tokens,
             self._authorizer,
             self._proxy,
-            dict(reviews(self._tokens, self._authorizer)),
+            dict(reviews(self._authentication, self._authorizer)),
+            fairness,
         )
         others = Others(served).application()
-        return App(kinds, self._tokens, self._authorizer, rest, self._proxy, aggregator, others, metrics,
-                   running, config.audit)  # fmt: skip
+        return App(kinds, self._authentication, self._authorizer, rest, self._proxy, aggregator, others,
+                   metrics, running, fairness, config.audit)  # fmt: skip
 
     def _checks(self) -> list[Check]:
         """Of /healthz and its like."""
@@ -315,8 +394,12 @@ class ApiServer:
             Check("ping", lambda: ""),
             Check("store", lambda: self.store.fault),
             Check("bootstrap", lambda: "" if self._ready else "the first objects are being made", ready),
+            *(Check(f"poststarthook/{name}", partial(self._missing, name), ready) for name in self._hooks),
             Check("shutdown", lambda: "the server is shutting down" if self._leaving else "", ready),
         ]
+
+    def _missing(self, hook: str) -> str:
+        return "" if hook in self._done else "not finished"
 
     def _make_aggregator(self, discovery: Discovery) -> Aggregator:
         pair = pki.issue(self._front, self.pki_dir, "front-proxy-client", common_name=bootstrap.FRONT_PROXY)

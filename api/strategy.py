@@ -80,6 +80,8 @@ class Strategy:
 
     has_generation: ClassVar[bool] = False
     allow_create_on_update: ClassVar[bool] = False
+    # Whether validation may take longer than the event loop has time for.
+    lengthy: bool = False
     version_required: ClassVar[bool] = False
     """Whether an update has to say which version it is based on."""
     columns: ClassVar[tuple[Column, ...]] = (NAME, CREATED_AT)
@@ -190,6 +192,12 @@ class Strategy:
     def row_conditions(self, obj: Obj) -> list[Obj]:
         """What the row says about its object as a whole (metav1.TableRowCondition): that a pod is done."""
         return []
+
+    def unknown_label(self, label: str) -> str:
+        """What is said of a field selector that is not supported."""
+        if self.fields:
+            return f"field label not supported: {label}"
+        return f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
     def field(self, obj: Obj, path: str) -> str:
         """The value that the field selector `path` (one of `field_labels`) compares, "" where there is

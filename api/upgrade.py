@@ -10,26 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, MutableMapping
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from podium.api.auth.users import User
+from podium.api.forwarding import Header, forwarded
 from podium.api.nodes import Endpoint
 from podium.api.types.errors import StatusError, internal, unavailable
 
 log = logging.getLogger(__name__)
 
-Header = tuple[bytes, bytes]
+Scope = MutableMapping[str, Any]
 CONNECT_TIMEOUT = 10.0
-# Headers that speak of the client's connection to us or of its credentials, not of what it wants.
-PRIVATE = frozenset({b"host", b"authorization", b"cookie", b"content-length", b"x-forwarded-for"})
-
-
-def is_private(header: bytes) -> bool:
-    """Whether a header stays here when its request is passed on."""
-    return header in PRIVATE or header.startswith((b"impersonate-", b"x-remote-"))
+# Bytes that the head of the other's answer may have.
+MAX_HEAD = 64 << 10
+SWITCHED = 101
 
 
 class Route(NamedTuple):
@@ -44,22 +40,31 @@ class Route(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Decide = Callable[[str, str, list[Header], User | None], Awaitable[Route]]
+class Visitor(Protocol):
+    """What is known elsewhere of an upgraded request. `route` decides whether it may be, and where it goes;
+    it raises StatusError. Then it is `answered`, with what kept it from being passed on if something did,
+    and `ended` with the connection."""
+
+    async def route(self) -> Route: ...
+
+    def answered(self, code: int, error: StatusError | None = None) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+Visits = Callable[[Scope], Visitor]
 
 
 class Upgrades:
-    """Makes the protocols of upgraded connections and knows those that are open. `decide` authenticates,
-    authorises, asks admission and routes; it raises StatusError."""
+    """Makes the protocols of upgraded connections and knows those that are open. `visits` hears of each of
+    them."""
 
-    def __init__(self, decide: Decide) -> None:
-        self._decide = decide
+    def __init__(self, visits: Visits) -> None:
+        self._visits = visits
         self._open: set[Client] = set()
 
-    def protocol(self, method: str, target: str, headers: list[Header], user: User | None) -> Client:
-        def route() -> Awaitable[Route]:
-            return self._decide(method, target, headers, user)
-
-        client = Client(method, headers, route, self._open.discard)
+    def protocol(self, scope: Scope) -> Client:
+        client = Client(scope["method"], list(scope["headers"]), self._visits(scope), self._open.discard)
         self._open.add(client)
         return client
 
@@ -105,20 +110,39 @@ class End(asyncio.Protocol):
             self.other.transport.close()
 
 
+class Backend(End):
+    """The other server's end. Until that has agreed to the upgrade, nothing of the client's reaches it behind
+    the request that was looked at: what comes there in our name must not be of the client's making."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+        self._head = b""
+        self._read = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._read:
+            self._client.transport.write(data)
+            return
+        self._head += data
+        if b"\r\n\r\n" in self._head or len(self._head) > MAX_HEAD:
+            self._read = True
+            self._client.answer_came(_code_of(self._head))
+            self._client.transport.write(self._head)
+            self._head = b""
+
+
 class Client(End):
-    """The client's end. Connects to the node as soon as it is made."""
+    """The client's end. Connects to the other server as soon as it is made."""
 
     def __init__(
-        self,
-        method: str,
-        headers: list[Header],
-        route: Callable[[], Awaitable[Route]],
-        forget: Callable[[Client], None],
+        self, method: str, headers: list[Header], visit: Visitor, forget: Callable[[Client], None]
     ) -> None:
         super().__init__()
         self._method = method
         self._headers = headers
-        self._route = route
+        self._visit = visit
+        self._passing = False
         self._forget = forget
         self._connecting: asyncio.Task[None] | None = None
 
@@ -131,15 +155,26 @@ class Client(End):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget(self)
+        self._visit.ended()
         if self._connecting is not None:
             self._connecting.cancel()
 
     def abort(self) -> None:
         self.transport.close()
 
+    def data_received(self, data: bytes) -> None:
+        if self._passing:
+            super().data_received(data)
+
+    def answer_came(self, code: int) -> None:
+        """From here on the client is heard, and passed on if the other has agreed."""
+        self._passing = code == SWITCHED
+        self._visit.answered(code)
+        self.transport.resume_reading()
+
     async def _connect(self) -> None:
         try:
-            await self._join(await self._route())
+            await self._join(await self._visit.route())
         except StatusError as error:
             self._refuse(error)
         except (OSError, TimeoutError) as error:
@@ -154,7 +189,7 @@ class Client(End):
         async with asyncio.timeout(CONNECT_TIMEOUT):
             named = (route.name or host) if route.context else None
             transport, node = await loop.create_connection(
-                End, host, port, ssl=route.context, server_hostname=named
+                lambda: Backend(self), host, port, ssl=route.context, server_hostname=named
             )
         if self.transport.is_closing():
             transport.close()
@@ -162,19 +197,27 @@ class Client(End):
         transport.write(self._head(route))
         node.join(self)
         self.join(node)
-        self.transport.resume_reading()
 
     def _head(self, route: Route) -> bytes:
         host, port = route.endpoint
         lines = [f"{self._method} {route.target} HTTP/1.1\r\nhost: {host}:{port}\r\n".encode("latin-1")]
-        lines += [b"%b: %b\r\n" % pair for pair in self._headers if not is_private(pair[0])]
+        lines += [b"%b: %b\r\n" % pair for pair in forwarded(self._headers)]
+        upgrade = b", ".join(value for name, value in self._headers if name == b"upgrade")
+        lines.append(b"connection: Upgrade\r\nupgrade: %b\r\n" % upgrade)
         lines += [f"{name}: {value}\r\n".encode() for name, value in route.headers]
         return b"".join(lines) + b"\r\n"
 
     def _refuse(self, error: StatusError) -> None:
         """An ordinary answer instead of the upgrade."""
+        self._visit.answered(error.code, error)
         body = orjson.dumps(error.status())
         head = f"HTTP/1.1 {error.code} {error.reason or 'Error'}\r\ncontent-type: application/json\r\n"
         head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _code_of(head: bytes) -> int:
+    """The code of an answer, 0 for what is none."""
+    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1].isdigit() else 0

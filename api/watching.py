@@ -9,9 +9,9 @@ import orjson
 
 from podium.api.ask import Ask, Made, Outcome, copied
 from podium.api.core import Core, shown
-from podium.api.exchange import JSON_TYPE, NO_CACHE, Exchange
+from podium.api.exchange import Exchange
 from podium.api.negotiation import Accepted
-from podium.api.presenting import tabulator
+from podium.api.presenting import headers_for, tabulator
 from podium.api.store.base import WatchDropped
 from podium.api.tables import Tabulator, partial
 from podium.api.types import Obj
@@ -42,12 +42,15 @@ async def watch(core: Core, exchange: Exchange, ask: Ask, accepted: Accepted, se
     except StatusError as error:
         if error.code != 410:
             raise
-        await exchange.begin(200, (JSON_TYPE, NO_CACHE))
+        await exchange.begin(200, headers_for(ask))
         await exchange.write(_error_line(error))
         await exchange.end()
         return
     try:
-        await exchange.begin(200, (JSON_TYPE, NO_CACHE))
+        await exchange.begin(200, headers_for(ask))
+        if exchange.seat is not None:
+            # From here on it waits for what happens, which costs nobody anything.
+            exchange.seat.leave()
         await exchange.while_connected(_send(exchange, stream, encode))
     finally:
         stream.close()
@@ -126,6 +129,7 @@ class _TableEncoder:
 
     def __init__(self, core: Core, exchange: Exchange, ask: Ask, accepted: Accepted) -> None:
         self._kind = ask.kind
+        self._api_version = f"meta.k8s.io/{accepted.version}"
         self._head = True
         self._make: Callable[[], Tabulator] = lambda: tabulator(core, exchange, ask.kind, accepted)
         # What is wrong with the request shows now, and not with the first event.
@@ -134,7 +138,9 @@ class _TableEncoder:
     def __call__(self, step: Step) -> bytes:
         tables = self._make()
         if isinstance(step, Bookmark):
-            table = tables.table([], bookmark("", "", step)["metadata"], head=self._take_head())
+            table = tables.of_bookmark(
+                bookmark("PartialObjectMetadata", self._api_version, step), head=self._take_head()
+            )
             return _line("BOOKMARK", table)
         lines = []
         for change in step:

@@ -19,7 +19,7 @@ from podium.cli.process import ended, start_time
 from podium.client.https import HttpsClient
 from podium.netd import host, namespaces, nodelinks
 from podium.runtime import mounting
-from podium.runtime.cgroups import Cgroups
+from podium.runtime.cgroups import group_tree
 from podium.runtime.config import Layout
 from podium.runtime.daemon import own_containerd
 from podium.runtime.sandbox import remove_tree
@@ -90,7 +90,7 @@ def _processes(node: LocalNode) -> list[int]:
     """Everything of the node's: its containerd, what is in its pods, and what is in its namespace."""
     config = node_config(node.settings)
     containerd = own_containerd(config).pid()
-    found = {*Cgroups(config.cgroup_root).processes(), *([containerd] if containerd else ())}
+    found = {*group_tree(config).processes(), *([containerd] if containerd else ())}
     return [*(found if node.first else found | set(_inside(node.link.pin)))]
 
 

@@ -11,7 +11,25 @@ from pathlib import Path
 
 DEFAULT_DATA_DIR = "/var/lib/podium"
 # As `podium.netd.config` has them, which starting a command need not import.
-AUTHORIZATION_MODES = ("Node", "RBAC", "AlwaysAllow")
+AUTHORIZATION_MODES = ("Node", "RBAC", "AlwaysAllow", "Webhook")
+# What nodes may have in another way than their cluster.
+OF_NODE = (
+    "eviction_hard", "eviction_soft", "eviction_soft_grace_period", "eviction_minimum_reclaim",
+    "eviction_pressure_transition_period", "eviction_max_pod_grace_period", "kube_reserved",
+    "system_reserved", "cgroup_driver", "pod_max_pids", "pod_manifest_path", "max_parallel_image_pulls",
+    "image_pull_credentials_verification", "image_pull_credentials_allowlist", "image_gc_high_threshold",
+    "image_gc_low_threshold", "minimum_image_ttl_duration", "maximum_image_gc_age",
+)  # fmt: skip
+# As `podium.runtime.pulling.records` has them.
+PULL_VERIFICATIONS = (
+    "NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify",
+)  # fmt: skip
+CGROUP_DRIVERS = ("cgroupfs", "systemd", "auto")
+# As `podium.runtime.eviction.thresholds` has it.
+DEFAULT_EVICTION_HARD = (
+    "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,"
+    "imagefs.available<15%,imagefs.inodesFree<5%"
+)
 POD_NETWORKS = ("auto", "routes", "vxlan")
 
 
@@ -46,10 +64,51 @@ class Cluster:
     audit_log_maxbackup: int = 10
     audit_log_maxage: int = 0
     shutdown_delay_duration: float = 0.0
+    request_timeout: float = 60.0
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    logging_format: str = "text"
+    service_account_issuer: str = ""
+    service_account_key_file: str = ""
+    api_audiences: str = ""
+    token_auth_file: str = ""
+    anonymous_auth: bool = True
+    authentication_config: str = ""
+    authentication_token_webhook_config_file: str = ""
+    authentication_token_webhook_version: str = "v1"
+    authentication_token_webhook_cache_ttl: float = 120.0
     authorization_mode: str = "Node,RBAC"
+    authorization_config: str = ""
+    authorization_webhook_config_file: str = ""
+    authorization_webhook_version: str = "v1"
+    authorization_webhook_cache_authorized_ttl: float = 300.0
+    authorization_webhook_cache_unauthorized_ttl: float = 30.0
+    enable_admission_plugins: str = ""
+    disable_admission_plugins: str = ""
+    admission_control_config_file: str = ""
     scheduler_config: str = ""
     nodes: str = "1"
     node_lease_duration: float = 40.0
+    eviction_hard: str = DEFAULT_EVICTION_HARD
+    eviction_soft: str = ""
+    eviction_soft_grace_period: str = ""
+    eviction_minimum_reclaim: str = ""
+    eviction_pressure_transition_period: float = 300.0
+    eviction_max_pod_grace_period: int = 0
+    kube_reserved: str = ""
+    system_reserved: str = ""
+    cgroup_driver: str = "cgroupfs"
+    pod_max_pids: int = -1
+    registry_config: str = "/etc/containerd/certs.d"
+    images: str = ""
+    pod_manifest_path: str = ""
+    max_parallel_image_pulls: int = 5
+    image_pull_credentials_verification: str = "NeverVerifyPreloadedImages"
+    image_pull_credentials_allowlist: str = ""
+    image_gc_high_threshold: int = 85
+    image_gc_low_threshold: int = 80
+    minimum_image_ttl_duration: float = 120.0
+    maximum_image_gc_age: float = 0.0
     node_monitor_grace_period: float = 50.0
     hpa_sync_period: float = 5.0
     metrics_resolution: float = 10.0
@@ -112,6 +171,16 @@ class Cluster:
     @property
     def pki(self) -> Path:
         return self.data / "pki"
+
+    @property
+    def images_folder(self) -> Path:
+        """Whatever image archives come here, the nodes of this machine import."""
+        return Path(self.images) if self.images else self.data / "images"
+
+    @property
+    def manifests_folder(self) -> Path:
+        """The static pods of this node."""
+        return Path(self.pod_manifest_path) if self.pod_manifest_path else self.data / "manifests"
 
     @property
     def containerd_socket(self) -> str:

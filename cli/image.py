@@ -1,18 +1,27 @@
-"""`podium image`: archives into the containerds of the nodes, and what is there."""
+"""`podium image`: archives into the containerds of the nodes, what is there, and out of them again."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from podium.cli import nodes
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.cli.nodes import LocalNode
+from podium.cli.parts import node_config
+from podium.runtime import references
 from podium.runtime.archive import ArchiveError, load
 from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.daemon import import_lock
+from podium.runtime.imagefolder import alone
+from podium.runtime.imageremoval import InUse, remove
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.action == "load":
         load_archives(chosen, options.archives)
+    elif options.action == "rm":
+        _run(_remove(chosen, options.images, force=options.force))
     else:
         _run(_list(chosen))
     return 0
@@ -38,14 +49,29 @@ def _runs(node: LocalNode) -> bool:
 def load_archives(wanted: list[LocalNode], archives: list[str]) -> None:
     """Imports archives into the containerds of these nodes and prints the names they bring. Raises
     CommandError."""
-    _run(_load(wanted, archives))
+    if "-" not in archives:
+        _run(_load(wanted, archives))
+        return
+    with tempfile.NamedTemporaryFile(prefix="podium-image-") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        _run(_load(wanted, [file.name if archive == "-" else archive for archive in archives]))
 
 
 def _run(action: Coroutine[None, None, None]) -> None:
     try:
         asyncio.run(action)
-    except (ArchiveError, ContainerdError, OSError) as error:
+    except (ArchiveError, ContainerdError, InUse, references.InvalidName, OSError) as error:
         raise CommandError(str(error)) from error
+
+
+@asynccontextmanager
+async def _containerd(node: LocalNode) -> AsyncIterator[Containerd]:
+    containerd = Containerd(node.settings.containerd_socket)
+    try:
+        yield containerd
+    finally:
+        await containerd.close()
 
 
 async def _load(wanted: list[LocalNode], archives: list[str]) -> None:
@@ -55,22 +81,32 @@ async def _load(wanted: list[LocalNode], archives: list[str]) -> None:
 
 
 async def _load_into(node: LocalNode, archives: list[str]) -> list[str]:
-    containerd = Containerd(node.settings.containerd_socket)
-    try:
+    async with _containerd(node) as containerd, alone(import_lock(node_config(node.settings))):
         await containerd.ensure_namespace()
         return [name for archive in archives for name in await load(containerd, Path(archive))]
-    finally:
-        await containerd.close()
 
 
 async def _list(wanted: list[LocalNode]) -> None:
     """The images of these nodes, each once."""
     found = set()
     for node in wanted:
-        containerd = Containerd(node.settings.containerd_socket)
-        try:
+        async with _containerd(node) as containerd:
             found |= {str(image.name) for image in await containerd.images.list()}
-        finally:
-            await containerd.close()
     for name in sorted(found):
         print(name)
+
+
+async def _remove(wanted: list[LocalNode], names: list[str], *, force: bool) -> None:
+    """Nothing is removed anywhere when an image is nowhere, or in use on some node."""
+    full = [str(references.parse(name)) for name in names]
+    removed: set[str] = set()
+    for dry in (True, False):
+        for node in wanted:
+            async with _containerd(node) as containerd:
+                for name in full:
+                    if await remove(containerd, name, force=force, dry=dry):
+                        removed.add(name)
+        if missing := [name for name in full if name not in removed]:
+            raise CommandError(f"no such image: {', '.join(missing)}")
+    for name in full:
+        print(f"removed {name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -10,8 +11,16 @@ from importlib import import_module
 from typing import Any
 
 from podium.cli import subcommands
-from podium.cli.cluster import AUTHORIZATION_MODES, DEFAULT_DATA_DIR, POD_NETWORKS, Cluster
+from podium.cli.cluster import (
+    AUTHORIZATION_MODES,
+    CGROUP_DRIVERS,
+    DEFAULT_DATA_DIR,
+    POD_NETWORKS,
+    PULL_VERIFICATIONS,
+    Cluster,
+)
 from podium.cli.errors import CommandError
+from podium.cli.jsonlog import LOG_FORMATS
 
 HELP = {
     "data_dir": "where the cluster keeps its objects, certificates, images and pods",
@@ -31,7 +40,24 @@ HELP = {
     "cgroup_root": "cgroup below which `kubepods` is made (default: the root)",
     "dns_upstream": "resolvers for other names, comma separated (default: those of /etc/resolv.conf)",
     "check_contract": "hold traffic against the served OpenAPI documents and log what does not fit; slow",
-    "authorization_mode": "what says who may do what: Node,RBAC, or AlwaysAllow for no bounds at all",
+    "service_account_issuer": "issuer of service account tokens; further ones behind it are still known",
+    "service_account_key_file": "keys in PEM that tokens were signed with before, comma separated",
+    "api_audiences": "audiences of tokens that are for the API server (default: the issuers)",
+    "token_auth_file": 'file with a line `token,user,uid,"groups"` for each token that is known',
+    "anonymous_auth": "look at requests without credentials, as those of system:anonymous",
+    "authentication_config": "file with an AuthenticationConfiguration: issuers of JWTs, anonymous requests",
+    "authentication_token_webhook_config_file": "kubeconfig of the server that is asked about tokens",
+    "authentication_token_webhook_version": "version of the TokenReviews that it is sent: v1 or v1beta1",
+    "authentication_token_webhook_cache_ttl": "seconds that its answers are kept",
+    "authorization_mode": "what says who may do what, in this order: Node,RBAC,Webhook, or AlwaysAllow",
+    "authorization_config": "file with an AuthorizationConfiguration, instead of --authorization-mode",
+    "authorization_webhook_config_file": "kubeconfig of the server that --authorization-mode Webhook asks",
+    "authorization_webhook_version": "version of the SubjectAccessReviews that it is sent: v1 or v1beta1",
+    "authorization_webhook_cache_authorized_ttl": "seconds that it is not asked again after a yes",
+    "authorization_webhook_cache_unauthorized_ttl": "seconds that it is not asked again after a no",
+    "enable_admission_plugins": "admission plugins to use besides the default ones, comma separated",
+    "disable_admission_plugins": "admission plugins to leave out, comma separated",
+    "admission_control_config_file": "file with an AdmissionConfiguration (of PodSecurity)",
     "encryption_provider_config": "file with an EncryptionConfiguration: what is encrypted at rest, and how",
     "encrypt_secrets": "encrypt Secrets at rest with a key that is made for the cluster",
     "audit_policy_file": "file with an audit Policy: which requests are recorded",
@@ -40,8 +66,32 @@ HELP = {
     "audit_log_maxbackup": "how many rotated audit logs are kept; 0: all",
     "audit_log_maxage": "days that rotated audit logs are kept; 0: any number",
     "shutdown_delay_duration": "seconds that the API server still serves, unready, before it ends",
+    "request_timeout": "seconds in which a request is answered, watches and connections apart",
+    "max_requests_inflight": "how many requests are served at once; more wait for their turn",
+    "max_mutating_requests_inflight": "how many more there may be of those; the sum of both counts",
+    "logging_format": "how the server and the node daemon log: text, or json, a line per entry",
     "scheduler_config": "file with a KubeSchedulerConfiguration (default: one default profile)",
     "nodes": "how many nodes to bring up, N, or MIN:MAX to let the node autoscaler add some",
+    "eviction_hard": "below what of a node's memory, disk and process ids pods are ended, SIGNAL<AMOUNT,...",
+    "eviction_soft": "the same, for what holds longer than --eviction-soft-grace-period",
+    "eviction_soft_grace_period": "how long soft thresholds may be crossed, SIGNAL=DURATION,...",
+    "eviction_minimum_reclaim": "how much more than a threshold is to be free again, SIGNAL=AMOUNT,...",
+    "eviction_pressure_transition_period": "seconds that a node tells of pressure after it was last seen",
+    "eviction_max_pod_grace_period": "the most seconds that pods get to end at a soft threshold",
+    "kube_reserved": "what a node keeps from pods for itself, cpu=...,memory=...,pid=...",
+    "system_reserved": "what a node keeps from pods for the rest of the machine, as above",
+    "cgroup_driver": "who makes the control groups of pods: cgroupfs, systemd, or auto to see for itself",
+    "pod_max_pids": "how many processes a pod may have; -1: any number",
+    "registry_config": "what containerd is to know about registries: a folder with HOST/hosts.toml",
+    "images": "folder whose image archives all nodes import, whenever some come (default: DATA/images)",
+    "pod_manifest_path": "folder with the first node's static pods, a file for each (default: DATA/manifests)",
+    "max_parallel_image_pulls": "how many images a node pulls at once",
+    "image_pull_credentials_verification": "for which images that a node has a pod must show credentials",
+    "image_pull_credentials_allowlist": "repositories, or REPOSITORY/*, that need none, comma separated",
+    "image_gc_high_threshold": "percent of the disk at which unused images are removed; 100: never",
+    "image_gc_low_threshold": "percent of the disk at which that ends",
+    "minimum_image_ttl_duration": "seconds that an unused image is kept at least",
+    "maximum_image_gc_age": "seconds after its last use that an image is removed anyhow; 0: never",
     "node_lease_duration": "seconds that a node's heartbeat is good for; it is renewed four times as often",
     "node_monitor_grace_period": "seconds without a heartbeat after which a node counts as unreachable",
     "name": "name of the kubeconfig context",
@@ -72,14 +122,10 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="file to merge the admin context into (default: $KUBECONFIG or ~/.kube/config)",
     )
-    up.add_argument(
-        "--images", default="", metavar="DIR", help="import the image archives of this folder too"
-    )
     up.add_argument("--quiet", action="store_true", help="print only what goes wrong")
     check = command("check", "say what would keep a cluster from coming up", "podium.cli.check")
     _settings(check)
     check.add_argument("--kubeconfig", default="", help=argparse.SUPPRESS)
-    check.add_argument("--images", default="", help=argparse.SUPPRESS)
     check.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
     down = command(
         "down", "stop the cluster and clear the machine of it; its objects stay", "podium.cli.down"
@@ -110,8 +156,13 @@ def _settings(sub: argparse.ArgumentParser) -> None:
         # None tells a setting that was not given from one that was given as its default.
         sub.add_argument(
             f"--{field.name.replace('_', '-')}", type=kind, default=None, **switch,
-            help=f"{HELP[field.name]} (default: {field.default})" if field.default else HELP[field.name],
+            help=_help(field.name, field.default),
         )  # fmt: skip
+
+
+def _help(name: str, default: object) -> str:
+    text = f"{HELP[name]} (default: {default})" if default else HELP[name]
+    return text.replace("%", "%%")
 
 
 def _port(text: str) -> int:
@@ -160,6 +211,12 @@ def _modes(text: str) -> str:
     return text
 
 
+def _review_version(text: str) -> str:
+    if text not in ("v1", "v1beta1"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither v1 nor v1beta1")
+    return text
+
+
 def _whole(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
@@ -170,12 +227,69 @@ def _delay(text: str) -> float:
     return 0.0 if text.removesuffix("s") in ("0", "0.0") else _seconds(text)
 
 
+def _cgroup_driver(text: str) -> str:
+    if text not in CGROUP_DRIVERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(CGROUP_DRIVERS)}")
+    return text
+
+
+def _most(text: str) -> int:
+    return -1 if text == "-1" else _whole(text)
+
+
+def _log_format(text: str) -> str:
+    if text not in LOG_FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LOG_FORMATS)}")
+    return text
+
+
+def _percent(text: str) -> int:
+    if not text.isdigit() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage: must be between 0 and 100")
+    return int(text)
+
+
+def _some(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
+    return int(text)
+
+
+def _verification(text: str) -> str:
+    if text not in PULL_VERIFICATIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(PULL_VERIFICATIONS)}")
+    return text
+
+
+def _folder(text: str) -> str:
+    """Daemons have a working directory of their own."""
+    return os.path.abspath(text) if text else ""
+
+
 _NAMED: dict[str, Callable[[str], object]] = {
+    "cgroup_driver": _cgroup_driver,
+    "eviction_max_pod_grace_period": _whole,
+    "eviction_pressure_transition_period": _delay,
+    "pod_max_pids": _most,
+    "registry_config": _folder,
+    "images": _folder,
+    "pod_manifest_path": _folder,
+    "max_parallel_image_pulls": _some,
+    "image_pull_credentials_verification": _verification,
+    "image_gc_high_threshold": _percent,
+    "image_gc_low_threshold": _percent,
+    "minimum_image_ttl_duration": _delay,
+    "maximum_image_gc_age": _delay,
     "audit_log_maxage": _whole,
     "audit_log_maxbackup": _whole,
     "audit_log_maxsize": _whole,
+    "max_requests_inflight": _whole,
+    "max_mutating_requests_inflight": _whole,
+    "logging_format": _log_format,
     "shutdown_delay_duration": _delay,
     "authorization_mode": _modes,
+    "authentication_token_webhook_version": _review_version,
+    "authorization_webhook_version": _review_version,
     "nodes": _count,
     "pod_network": _pod_network,
 }

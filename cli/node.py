@@ -10,9 +10,9 @@ from podium.cli.service import configure_logging, raise_file_limit
 
 
 def run(options: argparse.Namespace) -> int:
-    configure_logging()
-    raise_file_limit()
     cluster = cluster_of(options)
+    configure_logging(cluster.logging_format)
+    raise_file_limit()
     if options.join:
         cluster = join.ensure(cluster, options)
     # Large, and of no use to a machine that may not join.

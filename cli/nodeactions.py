@@ -15,7 +15,7 @@ from podium.api.types.errors import StatusError
 from podium.api.types.resources import NODES
 from podium.cli import clearing, daemons, draining, launch, nodes, preflight
 from podium.cli.administrator import administrator
-from podium.cli.cluster import Cluster
+from podium.cli.cluster import OF_NODE, Cluster
 from podium.cli.errors import CommandError
 from podium.cli.lock import alone
 from podium.cli.nodes import LocalNode
@@ -108,6 +108,9 @@ def _start_again(cluster: Cluster, options: argparse.Namespace) -> None:
         _say(f"Node {node.name} runs already.")
         return
     _needs_server(cluster)
+    own = {name: value for name in OF_NODE if (value := getattr(options, name, None)) is not None}
+    if own:
+        node = nodes.adjust(node, own)
     launch.bring_up(cluster, [node], _say)
     _say(f"Node {node.name} is Ready.")
 

@@ -9,15 +9,17 @@ import os
 
 from podium.cli import renewal
 from podium.cli.cluster import Cluster
+from podium.cli.errors import CommandError
 from podium.cli.parts import net_config, node_config, server_reachable, volumes
 from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.service import stop_on_signals, until_stopped
 from podium.client.https import HttpsClient
 from podium.netd.daemon import Netd
-from podium.runtime.cgroups import Cgroups
+from podium.runtime.cgroups import group_tree
 from podium.runtime.config import Layout
 from podium.runtime.containerd import Containerd, ContainerdError
 from podium.runtime.daemon import NodeDaemon
+from podium.runtime.eviction.thresholds import BadThreshold
 from podium.runtime.imagecopy import copy
 from podium.runtime.imagevolumes import ImagePlugin
 from podium.runtime.nodeapi.interfaces import Node, NodeApiConfig
@@ -41,16 +43,21 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
         network.append(asyncio.create_task(netd.run(), name="network"))
         await manager.start()
 
-    daemon = NodeDaemon(config, client, netd.pods, manager, connect=connect)
-    manager.add_plugin("image", ImagePlugin(daemon.containerd, client, Layout.of(config).pods))
+    try:
+        daemon = NodeDaemon(config, client, netd.pods, manager, connect=connect)
+    except BadThreshold as error:
+        raise CommandError(str(error)) from error
+    plugin = ImagePlugin(daemon.containerd, daemon.supply, daemon.recorder, Layout.of(config).pods)
+    manager.add_plugin("image", plugin)
     api = NodeServer(
         Node(
             _api_config(cluster),
             daemon.pods,
             daemon.outputs,
             daemon.containerd,
-            Cgroups(config.cgroup_root),
+            group_tree(config),
             manager.stats,
+            client,
         )
     )
 

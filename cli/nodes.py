@@ -9,9 +9,10 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from podium.cli import daemons
 from podium.cli.cluster import Cluster
@@ -99,7 +100,8 @@ def others(cluster: Cluster) -> list[LocalNode]:
     for path in sorted((cluster.data / "nodes").glob("*/node.json")):
         if not path.parent.name.startswith("."):
             written = json.loads(path.read_text())
-            found.append(LocalNode(cluster, settings(cluster, written["name"], written["address"])))
+            own = settings(cluster, written["name"], written["address"])
+            found.append(LocalNode(cluster, replace(own, **written.get("settings", {}))))
     return sorted(found, key=lambda node: ipaddress.IPv4Address(node.address))
 
 
@@ -123,6 +125,8 @@ def settings(cluster: Cluster, name: str, address: str) -> Cluster:
         log_dir=str(data / "log" / "pods"),
         node_name=name,
         node_address=address,
+        images=str(cluster.images_folder),
+        pod_manifest_path="",
         cgroup_root=f"{cluster.cgroup_root or cluster.name}/{name}",
         dns_upstream=",".join(f"{_as_seen(cluster, host)}:{port}" for host, port in upstream(cluster)),
     )
@@ -168,11 +172,24 @@ def register(cluster: Cluster, name: str = "", elsewhere: Iterable[str] = ()) ->
             f"{SOCKET_PATH} at most): choose a shorter --run-dir or name"
         )
     made.settings.data.mkdir(parents=True, exist_ok=True, mode=0o755)
-    path = made.settings.data / "node.json"
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps({"name": chosen, "address": address}) + "\n")
-    os.replace(scratch, path)
+    _write(made, {})
     return made
+
+
+def adjust(node: LocalNode, own: Mapping[str, Any]) -> LocalNode:
+    """The node with settings of its own from now on, in place of the cluster's."""
+    if not node.first:
+        written = json.loads((node.settings.data / "node.json").read_text())
+        _write(node, {**written.get("settings", {}), **own})
+    return replace(node, settings=replace(node.settings, **own))
+
+
+def _write(node: LocalNode, own: Mapping[str, Any]) -> None:
+    path = node.settings.data / "node.json"
+    scratch = path.with_suffix(".tmp")
+    more = {"settings": own} if own else {}
+    scratch.write_text(json.dumps({"name": node.name, "address": node.address, **more}) + "\n")
+    os.replace(scratch, path)
 
 
 def free_name(prefix: str, taken: Iterable[str]) -> str:

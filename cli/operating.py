@@ -15,15 +15,20 @@ from podium.cli.errors import CommandError
 ENCRYPTED = ["secrets"]
 
 
+def encryption_file(cluster: Cluster) -> Path | None:
+    """Where it is said how objects are encrypted; made where the cluster has a file of its own."""
+    if path := cluster.encryption_provider_config:
+        return Path(path)
+    return _own(cluster.pki / "encryption.yaml") if cluster.encrypt_secrets else None
+
+
 def encryption(cluster: Cluster) -> Encryption | None:
     """None where objects lie on the disk as they are. Raises CommandError."""
-    path = cluster.encryption_provider_config
-    if not path:
-        if not cluster.encrypt_secrets:
-            return None
-        path = str(_own(cluster.pki / "encryption.yaml"))
+    path = encryption_file(cluster)
+    if path is None:
+        return None
     try:
-        return read_config(Path(path).read_text())
+        return read_config(path.read_text())
     except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise CommandError(f"--encryption-provider-config {path}: {error}") from None
 

@@ -12,6 +12,9 @@ from podium.client import kubeconfig
 from podium.client.base import Client
 from podium.netd.config import MODES, NetConfig
 from podium.runtime.config import Layout, NodeConfig
+from podium.runtime.eviction.thresholds import Eviction
+from podium.runtime.pulling.garbage import ImageGarbage
+from podium.runtime.pulling.records import Verification
 from podium.storage.manager import VolumeManager
 
 
@@ -31,6 +34,32 @@ def node_config(cluster: Cluster) -> NodeConfig:
         client_ca=cluster.pki / "ca.crt",
         node_port=cluster.node_port,
         lease_duration=cluster.node_lease_duration,
+        cgroup_driver=cluster.cgroup_driver,
+        max_pids=None if cluster.pod_max_pids < 0 else cluster.pod_max_pids,
+        kube_reserved=cluster.kube_reserved,
+        system_reserved=cluster.system_reserved,
+        registries=cluster.registry_config,
+        images=cluster.images_folder,
+        manifests=cluster.manifests_folder,
+        pulls_at_once=cluster.max_parallel_image_pulls,
+        pull_verification=Verification(
+            cluster.image_pull_credentials_verification,
+            tuple(each for each in cluster.image_pull_credentials_allowlist.split(",") if each),
+        ),
+        image_gc=ImageGarbage(
+            high=cluster.image_gc_high_threshold,
+            low=cluster.image_gc_low_threshold,
+            minimum_age=cluster.minimum_image_ttl_duration,
+            maximum_age=cluster.maximum_image_gc_age,
+        ),
+        eviction=Eviction(
+            hard=cluster.eviction_hard,
+            soft=cluster.eviction_soft,
+            soft_grace=cluster.eviction_soft_grace_period,
+            reclaim=cluster.eviction_minimum_reclaim,
+            transition=cluster.eviction_pressure_transition_period,
+            max_grace=cluster.eviction_max_pod_grace_period,
+        ),
     )
 
 

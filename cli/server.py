@@ -9,23 +9,30 @@ from pathlib import Path
 
 import uvloop
 
+from podium.api.auth.configuration import ConfigError
 from podium.api.server import ApiServer, ServerConfig
 from podium.api.store.sqlite import SqliteStore
-from podium.cli import clusterinfo, operating, scaling
+from podium.cli import access, clusterinfo, numbers, operating, scaling
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.cli.main import cluster_of
 from podium.cli.process import claim_notify_socket, say_ready
+from podium.cli.reloading import Reloading
 from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
 from podium.control.manager import ControllerManager, ManagerConfig
 from podium.control.nodes import Patience
-from podium.control.scheduler import ConfigError, SchedulerConfig, read_config
+from podium.control.scheduler import ConfigError as SchedulerConfigError
+from podium.control.scheduler import SchedulerConfig, read_config
+
+# What requests leave behind is freed without the collector; it has to look for cycles seldom.
+COLLECT = (2_000, 20, 50)
 
 
 def run(options: argparse.Namespace) -> int:
-    configure_logging()
+    cluster = cluster_of(options)
+    configure_logging(cluster.logging_format)
     raise_file_limit()
-    uvloop.run(serve(cluster_of(options)))
+    uvloop.run(serve(cluster))
     return 0
 
 
@@ -35,7 +42,8 @@ async def serve(cluster: Cluster) -> None:
     notify = claim_notify_socket()
     folder = cluster.data / "server"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = SqliteStore(folder / "podium.db", codec=operating.encryption(cluster))
+    codec = operating.encryption(cluster)
+    store = SqliteStore(folder / "podium.db", codec=codec)
     audit = operating.audit(cluster)
     await store.start()
     config = ServerConfig(
@@ -50,25 +58,44 @@ async def serve(cluster: Cluster) -> None:
         protect_storage=True,
         taint_nodes=True,
         shutdown_delay=cluster.shutdown_delay_duration,
+        request_timeout=cluster.request_timeout,
+        max_requests_inflight=cluster.max_requests_inflight,
+        max_mutating_requests_inflight=cluster.max_mutating_requests_inflight,
         audit=audit,
-        authorization=cluster.authorization_mode.split(","),
+        **access.service_accounts(cluster),
+        authentication=access.authentication(cluster),
+        authorization=access.authorization(cluster),
+        enabled_admission=access.listed(cluster.enable_admission_plugins),
+        disabled_admission=access.listed(cluster.disable_admission_plugins),
+        pod_security=access.pod_security(cluster),
     )
     server = ApiServer(config, store)
-    await server.start()
+    try:
+        await server.start()
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
     await clusterinfo.publish(server.client, cluster, server.ca_file.read_text())
     manager = ControllerManager(server.client, _manager_config(cluster, server))
+    server.collectors.append(lambda: numbers.families(manager.numbers))
     controllers = asyncio.create_task(manager.run(), name="controllers")
+    parts = [controllers]
+    if codec is not None and (keys := operating.encryption_file(cluster)) is not None:
+        reloading = Reloading(keys, codec, store)
+        server.collectors.append(reloading.families)
+        parts.append(asyncio.create_task(reloading.run(), name="encryption keys"))
     try:
         for host in dict.fromkeys(("127.0.0.1", cluster.node_address)):
             await server.serve(host, cluster.api_port)
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT)
         say_ready(notify)
-        await until_stopped(stop, controllers)
+        await until_stopped(stop, *parts)
     finally:
-        controllers.cancel()
-        await asyncio.gather(controllers, return_exceptions=True)
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
         await server.close()
         await store.close()
         if audit is not None:
@@ -79,6 +106,7 @@ def _manager_config(cluster: Cluster, server: ApiServer) -> ManagerConfig:
     return ManagerConfig(
         cluster_cidr=cluster.cluster_cidr,
         root_ca=server.ca_file.read_text(),
+        secret_tokens=server.secret_token,
         patience=Patience(monitor=cluster.node_monitor_grace_period),
         ca_key=server.authority.pair.key.read_text(),
         scheduler=_scheduler_config(cluster.scheduler_config),
@@ -93,5 +121,5 @@ def _scheduler_config(path: str) -> SchedulerConfig:
         return SchedulerConfig()
     try:
         return read_config(Path(path).read_text())
-    except (OSError, ConfigError) as error:
+    except (OSError, SchedulerConfigError) as error:
         raise CommandError(f"--scheduler-config {path}: {error}") from None

@@ -8,11 +8,15 @@ import resource
 import signal
 import sys
 
+from podium.cli.jsonlog import JSON, TEXT, JsonFormatter
 
-def configure_logging() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+
+def configure_logging(form: str = TEXT) -> None:
+    """`form` is of LOG_FORMATS."""
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if form == JSON else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def raise_file_limit() -> None:

@@ -77,8 +77,13 @@ def token(parser: argparse.ArgumentParser) -> None:
 def image(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     load = _action(actions, "load", "import OCI or docker archives")
-    load.add_argument("archives", nargs="+", metavar="ARCHIVE")
-    for sub in (load, _action(actions, "ls", "list images")):
+    load.add_argument(
+        "archives", nargs="+", metavar="ARCHIVE", help="a file, the folder of an OCI layout, or - for stdin"
+    )
+    remove = _action(actions, "rm", "remove images")
+    remove.add_argument("images", nargs="+", metavar="IMAGE", help="an image's name")
+    remove.add_argument("--force", action="store_true", help="remove it although containers are made of it")
+    for sub in (load, _action(actions, "ls", "list images"), remove):
         sub.add_argument("--node", default="", help="of this node only (default: of all)")
 
 

@@ -54,12 +54,15 @@ def _bring_up(options: argparse.Namespace) -> int:
     launch.bring_up(cluster, off, say)
     merge_kubeconfig(cluster, str(path))
     say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
-    if options.images:
+    if cluster.images:
         from podium.cli import image
+        from podium.runtime.imagefolder import archives
 
+        # The nodes have begun already: this waits until they are through.
         say("==> Importing images")
-        archives = sorted(str(archive) for archive in Path(options.images).glob("*.tar"))
-        image.load_archives(nodes.everyone(cluster), archives)
+        image.load_archives(
+            nodes.everyone(cluster), [str(archive) for archive in archives(cluster.images_folder)]
+        )
     if not options.quiet:
         print(NEXT.format(name=cluster.name))
     return 0

@@ -1,18 +1,21 @@
 """A resource's objects in memory, kept current by a watch, with indexes and change handlers.
 
 Objects in here are read-only for everybody. An object is replaced, never changed, so whoever holds one holds
-a snapshot.
+a snapshot. In the server's own process the cache holds what the store holds anyway, encoded; an object that
+nobody looked at for a while is decoded again when somebody does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from podium.api.types import Obj
 from podium.api.types.resources import Resource
+from podium.api.types.results import Holder
+from podium.api.types.selectors import Selector
 from podium.client.base import Client
 from podium.client.clock import Clock
 from podium.client.reflector import Reflector
@@ -23,6 +26,19 @@ Handler: TypeAlias = Callable[[Obj | None, Obj | None], None]
 Indexer: TypeAlias = Callable[[Obj], Iterable[str]]
 Objects: TypeAlias = list[Obj]
 _Key: TypeAlias = tuple[str, str]
+
+
+class Kept:
+    """The holder of an object that came by itself."""
+
+    __slots__ = ("obj",)
+
+    def __init__(self, obj: Obj) -> None:
+        self.obj = obj
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.obj["metadata"].get("labels") or {}
 
 
 class Index:
@@ -66,7 +82,7 @@ class Informer:
         self._reflector = Reflector(
             client, resource, self, namespace=namespace, labels=labels, fields=fields, clock=clock
         )
-        self._objects: dict[_Key, Obj] = {}
+        self._held: dict[_Key, Holder] = {}
         self._namespaces: dict[str, dict[_Key, None]] = {}
         self._indexes = {name: Index(function) for name, function in (indexers or {}).items()}
         self._handlers: list[Handler] = []
@@ -89,45 +105,55 @@ class Informer:
         """`handler(old, new)` is called on the loop for every change from now on, and at once with (None,
         object) for what is cached already. `old` is None for a new object, `new` for a deleted one."""
         self._handlers.append(handler)
-        for obj in list(self._objects.values()):
-            self._call(handler, None, obj)
+        for holder in list(self._held.values()):
+            self._call(handler, None, holder.obj)
 
     def add_indexer(self, name: str, function: Indexer) -> None:
         """Adds an index, also to a cache that is filled already. A name that exists keeps its function."""
         if name in self._indexes:
             return
         index = self._indexes[name] = Index(function)
-        for key, obj in self._objects.items():
-            index.update(key, None, obj)
+        for key, holder in self._held.items():
+            index.update(key, None, holder.obj)
 
     def get(self, name: str, namespace: str = "") -> Obj | None:
-        return self._objects.get((namespace, name))
+        held = self._held.get((namespace, name))
+        return held.obj if held is not None else None
 
     def list(self, namespace: str = "") -> list[Obj]:
         """All objects, or those of one namespace."""
+        return [holder.obj for holder in self._holders(namespace)]
+
+    def selected(self, selector: Selector, namespace: str = "") -> Objects:
+        """As `list`, of those with such labels; the others are not decoded for it."""
+        return [holder.obj for holder in self._holders(namespace) if selector.matches(holder.labels)]
+
+    def _holders(self, namespace: str) -> Iterable[Holder]:
         if not namespace:
-            return [*self._objects.values()]
-        return [self._objects[key] for key in self._namespaces.get(namespace, ())]
+            return [*self._held.values()]
+        return [self._held[key] for key in self._namespaces.get(namespace, ())]
 
     def by_index(self, indexer: str, key: str) -> Objects:
-        return [self._objects[found] for found in self._indexes[indexer].keys(key)]
+        return [self._held[found].obj for found in self._indexes[indexer].keys(key)]
 
-    def replace(self, items: Sequence[Obj]) -> None:
+    def replace(self, items: Sequence[Obj], holders: Sequence[Holder] = ()) -> None:
         """The reflector's: a full list. Objects that are not in it were deleted while nobody watched."""
-        listed = {_key(obj): obj for obj in items}
-        for key in [key for key in self._objects if key not in listed]:
+        holders = holders or [Kept(obj) for obj in items]
+        listed = {_key(obj): holder for obj, holder in zip(items, holders, strict=True)}
+        for key in [key for key in self._held if key not in listed]:
             self._set(key, None)
-        for key, obj in listed.items():
-            self._set(key, obj)
+        for key, holder in listed.items():
+            self._set(key, holder)
         self._first.set()
 
-    def apply(self, type_: str, obj: Obj) -> None:
+    def apply(self, type_: str, obj: Obj, holder: Holder | None = None) -> None:
         """The reflector's: one change."""
-        self._set(_key(obj), None if type_ == "DELETED" else obj, obj)
+        self._set(_key(obj), None if type_ == "DELETED" else holder or Kept(obj), obj)
 
-    def _set(self, key: _Key, new: Obj | None, last: Obj | None = None) -> None:
+    def _set(self, key: _Key, holder: Holder | None, last: Obj | None = None) -> None:
         """`last` is a deleted object's final state, which handlers get to see as `old`."""
-        old = self._objects.get(key)
+        had = self._held.get(key)
+        old, new = had.obj if had is not None else None, holder.obj if holder is not None else None
         if old is not None and new is not None and _same(old, new):
             return
         if old is None and new is None:
@@ -136,20 +162,20 @@ class Informer:
             # Deleted and made again while nobody watched: two objects that share a name.
             self._set(key, None)
             old = None
-        self._store(key, old, new)
+        self._store(key, holder)
         for index in self._indexes.values():
             index.update(key, old, new)
         before = last if new is None and last is not None else old
         for handler in tuple(self._handlers):
             self._call(handler, before, new)
 
-    def _store(self, key: _Key, old: Obj | None, new: Obj | None) -> None:
+    def _store(self, key: _Key, holder: Holder | None) -> None:
         members = self._namespaces.setdefault(key[0], {})
-        if new is not None:
-            self._objects[key] = new
+        if holder is not None:
+            self._held[key] = holder
             members[key] = None
             return
-        del self._objects[key]
+        del self._held[key]
         del members[key]
         if not members:
             del self._namespaces[key[0]]

@@ -14,6 +14,7 @@ from typing import Protocol
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import Resource
+from podium.api.types.results import Holder
 from podium.client.base import Client
 from podium.client.clock import Clock, sleep
 
@@ -26,10 +27,10 @@ MAX_DELAY = 30.0
 class Sink(Protocol):
     """Called on the event loop, in the order of revisions; must not block."""
 
-    def replace(self, items: Sequence[Obj]) -> None:
+    def replace(self, items: Sequence[Obj], holders: Sequence[Holder] = ()) -> None:
         """These objects and no others exist now."""
 
-    def apply(self, type_: str, obj: Obj) -> None:
+    def apply(self, type_: str, obj: Obj, holder: Holder | None = None) -> None:
         """ADDED, MODIFIED or DELETED; the last with the object's last state."""
 
 
@@ -70,7 +71,7 @@ class Reflector:
         found = await self._client.list(
             self.resource, self._namespace, labels=self._labels, fields=self._fields
         )
-        self._sink.replace(found.items)
+        self._sink.replace(found.items, found.holders)
         self._version = found.resource_version
         self._failures = 0
 
@@ -85,7 +86,7 @@ class Reflector:
             fields=self._fields,
         ):
             if event.type != "BOOKMARK":
-                self._sink.apply(event.type, event.object)
+                self._sink.apply(event.type, event.object, event.holder)
             self._version = event.object["metadata"]["resourceVersion"]
             self._failures, seen = 0, True
         if not seen and loop.time() - started < BASE_DELAY:

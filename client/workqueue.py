@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from podium.client.clock import Clock, Timer
+from podium.client.meters import QueueMeter
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -35,9 +36,16 @@ class WorkQueue(Generic[Key]):
     """Unbounded, for one event loop. Adding a key that waits already changes nothing."""
 
     def __init__(
-        self, *, clock: Clock | None = None, base_delay: float = BASE_DELAY, max_delay: float = MAX_DELAY
+        self,
+        *,
+        clock: Clock | None = None,
+        base_delay: float = BASE_DELAY,
+        max_delay: float = MAX_DELAY,
+        meter: QueueMeter | None = None,
     ) -> None:
         self._clock = clock
+        self._meter = meter or QueueMeter()
+        self._meter.depth = self.__len__
         self._base, self._cap = base_delay, max_delay
         self._queue: deque[Key] = deque()
         self._dirty: set[Key] = set()
@@ -60,6 +68,7 @@ class WorkQueue(Generic[Key]):
         if self._closed or key in self._dirty:
             return
         self._dirty.add(key)
+        self._meter.added(key)
         if key not in self._processing:
             self._queue.append(key)
             self._wake()
@@ -87,6 +96,7 @@ class WorkQueue(Generic[Key]):
         """Adds `key` after a delay that doubles with every call until `forget`."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self._meter.retries += 1
         self.add_after(key, backoff(failures, self._base, self._cap))
 
     def forget(self, key: Key) -> None:
@@ -112,6 +122,7 @@ class WorkQueue(Generic[Key]):
         key = self._queue.popleft()
         self._processing.add(key)
         self._dirty.discard(key)
+        self._meter.taken(key)
         return key
 
     async def work(
@@ -143,6 +154,7 @@ class WorkQueue(Generic[Key]):
 
     def done(self, key: Key) -> None:
         self._processing.discard(key)
+        self._meter.done(key)
         if key in self._dirty:
             self._queue.append(key)
             self._wake()

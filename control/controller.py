@@ -26,6 +26,7 @@ from podium.client.events import EventRecorder
 from podium.client.factory import InformerFactory
 from podium.client.informer import Indexer, Informer
 from podium.client.workqueue import WorkQueue
+from podium.control.numbers import Numbers
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Context:
     clock: Clock | None = None
     now: Callable[[], datetime] = utc_now
     recorders: dict[str, EventRecorder] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=Numbers)
     _clock_listeners: list[Callable[[], None]] = field(default_factory=list)
 
     def on_clock_set(self, listener: Callable[[], None]) -> None:
@@ -97,7 +99,7 @@ class Controller(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.client = context.client
-        self.queue: WorkQueue[str] = WorkQueue(clock=context.clock)
+        self.queue: WorkQueue[str] = WorkQueue(clock=context.clock, meter=context.numbers.queue(self.name))
         self._watched: list[Informer] = []
 
     def watch(

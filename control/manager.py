@@ -44,6 +44,7 @@ from podium.control.metadata import MetadataWatch
 from podium.control.namespaces import NamespaceController
 from podium.control.nodes import NodeIpam, NodeLifecycle, Patience, TaintEviction
 from podium.control.nodescaling import NodeAutoscaler, NodeScalingConfig
+from podium.control.numbers import Numbers
 from podium.control.podgc import PodCollector
 from podium.control.quotas import QuotaController
 from podium.control.replicas.controller import REPLICATION_CONTROLLER, ReplicaController
@@ -51,6 +52,7 @@ from podium.control.rootca import RootCaPublisher
 from podium.control.scheduler import Scheduler, SchedulerConfig
 from podium.control.serviceaccounts import ServiceAccountController
 from podium.control.statefulsets.controller import StatefulSetController
+from podium.control.tokensecrets import Issue, TokenSecretController
 from podium.control.volumes import storage_controllers
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class ManagerConfig:
     cluster_cidr: str = ""
     root_ca: str = ""
     ca_key: str = ""
+    secret_tokens: Issue | None = None
     patience: Patience = field(default_factory=Patience)
     leader_elect: bool = False
     identity: str = ""
@@ -91,6 +94,7 @@ class ControllerManager:
     def __init__(self, client: Client, config: ManagerConfig, *, clock: Clock | None = None) -> None:
         self._client, self._config, self._clock = client, config, clock
         self._ready = asyncio.Event()
+        self.numbers = Numbers()
 
     async def run(self) -> None:
         """Until cancelled; with leader election, whenever and as long as this process leads."""
@@ -113,7 +117,7 @@ class ControllerManager:
 
     async def _work(self) -> None:
         """Everything is made anew for each leadership: a follower's caches are stale."""
-        context = Context(self._client, InformerFactory(self._client), self._clock)
+        context = Context(self._client, InformerFactory(self._client), self._clock, numbers=self.numbers)
         loops = self._loops(context)
         context.informers.start()
         try:
@@ -165,6 +169,9 @@ class ControllerManager:
             controllers.append(CertificateSigner(context, authority))
         if self._config.root_ca:
             controllers.append(RootCaPublisher(context, self._config.root_ca))
+        if self._config.secret_tokens is not None:
+            issue = self._config.secret_tokens
+            controllers.append(TokenSecretController(context, self._config.root_ca, issue))
         if self._config.cluster_cidr:
             controllers.append(NodeIpam(context, self._config.cluster_cidr))
         scheduler = Scheduler(
@@ -173,6 +180,7 @@ class ControllerManager:
             context.recorder,
             config=self._config.scheduler,
             clock=self._clock,
+            meter=context.numbers.scheduling,
         )
         loops: dict[str, Loop] = {controller.name: controller for controller in controllers}
         if self._config.node_scaling is not None:

@@ -22,6 +22,7 @@ from podium.api.types.resources import (
     HORIZONTAL_POD_AUTOSCALERS_V1,
     Resource,
 )
+from podium.api.types.results import Holder
 from podium.client.base import Client
 from podium.client.reflector import Reflector
 
@@ -100,11 +101,11 @@ class _Sink:
         self._watch, self._resource = watch, resource
         self.filled = asyncio.Event()
 
-    def replace(self, items: Sequence[Obj]) -> None:
+    def replace(self, items: Sequence[Obj], holders: Sequence[Holder] = ()) -> None:
         self._watch.replace(self._resource, items)
         self.filled.set()
 
-    def apply(self, type_: str, obj: Obj) -> None:
+    def apply(self, type_: str, obj: Obj, holder: Holder | None = None) -> None:
         if type_ == "DELETED":
             self._watch.remove(obj["metadata"]["uid"])
         else:
@@ -114,14 +115,14 @@ class _Sink:
 class _DefinitionSink(_Sink):
     """CustomResourceDefinitions are objects that make resources."""
 
-    def replace(self, items: Sequence[Obj]) -> None:
+    def replace(self, items: Sequence[Obj], holders: Sequence[Holder] = ()) -> None:
         super().replace(items)
         for resource in self._watch.custom - {resource_of(obj) for obj in items}:
             self._watch.unfollow(resource)
         for obj in items:
             self._define(obj)
 
-    def apply(self, type_: str, obj: Obj) -> None:
+    def apply(self, type_: str, obj: Obj, holder: Holder | None = None) -> None:
         super().apply(type_, obj)
         if type_ == "DELETED":
             self._watch.unfollow(resource_of(obj))

@@ -101,20 +101,20 @@ class Aggregator:
         """Answers a request that `serves` spoke of. Raises 403, 404, 405, 503."""
         group, version, parts = split(exchange.path)
         watch = bool(exchange.query and exchange.flag("watch"))
-        self._authorizer.authorize(user, action_of(exchange.method, exchange.path, watch=watch))
+        await self._authorizer.authorize(user, action_of(exchange.method, exchange.path, watch=watch))
         backend = self._by_version.get((group, version))
         if backend is not None:
             await passing.serve(self._core, self._client(), exchange, user, backend)
         else:
             await self._local[group, version].serve(exchange, parts)
 
-    def route(self, method: str, path: str, query: str, user: User) -> Route | None:
+    async def route(self, method: str, path: str, query: str, user: User) -> Route | None:
         """Where an upgraded connection goes; None for a path that is no other server's. Raises 403, 503."""
         group, version, _ = split(path)
         backend = self._by_version.get((group, version))
         if backend is None:
             return None
-        self._authorizer.authorize(user, action_of(method, path))
+        await self._authorizer.authorize(user, action_of(method, path))
         return passing.route(self._core, backend, path, query, user)
 
     async def openapi(self, path: str, user: User) -> bytes | None:
@@ -128,6 +128,12 @@ class Aggregator:
             return await backend.get(self._core, self._client(), f"/openapi/v3/{path}", user)
         except Unreached as error:
             raise unavailable(str(error)) from None
+
+    def schemas(self) -> dict[str, Obj]:
+        """The other servers' parts of the OpenAPI v2 document, by the name of their API."""
+        return {
+            name: backend.schema for name, backend in self._backends.items() if backend.schema is not None
+        }
 
     def schema_hashes(self) -> dict[str, str]:
         """Path of OpenAPI v3 (`apis/GROUP/VERSION`) → hash of its document, of the other servers'."""

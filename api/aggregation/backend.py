@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import ssl
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from podium.api.core import Core
 from podium.api.discovery import Extra
 from podium.api.nodes import Endpoint
 from podium.api.pki import Pair
+from podium.api.schema.openapi import gnostic, merging
 from podium.api.services import service_endpoint
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
@@ -22,7 +25,11 @@ from podium.api.types.errors import StatusError
 if TYPE_CHECKING:
     import aiohttp
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 3
+# Bytes of an answer about the server itself.
+LONGEST = 32 * 1024 * 1024
 TIMEOUT = 5.0
 AGGREGATOR = User("system:kube-aggregator", (MASTERS, AUTHENTICATED))
 
@@ -40,8 +47,10 @@ class Backend:
         self.available = False
         self.resources: list[Obj] | None = None
         self.schema_hash = ""
+        self.schema: Obj | None = None
+        self._schema_of = ""
         self._pair = pair
-        self._told: tuple[bool, list[Obj] | None] | None = None
+        self._told: tuple[object, ...] | None = None
 
     @cached_property
     def context(self) -> ssl.SSLContext:
@@ -51,7 +60,7 @@ class Backend:
     def settle(self, available: bool) -> bool:
         """Notes whether it answers; says whether discovery has something new to tell."""
         self.available = available
-        seen = (available, self.resources)
+        seen = (available, self.resources, self._schema_of)
         changed, self._told = seen != self._told, seen
         return changed
 
@@ -66,13 +75,34 @@ class Backend:
     async def discover(self, core: Core, client: aiohttp.ClientSession) -> None:
         """Raises Unreached."""
         document = orjson.loads(await self._persist(core, client, self.remote.path))
-        self.resources = resources_of(document)
+        try:
+            self.resources = resources_of(document)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unreached(f"bad answer from {self.remote.path}: no APIResourceList: {error}") from None
         try:
             index = orjson.loads(await self.get(core, client, "/openapi/v3", AGGREGATOR))
             self.schema_hash = _hash_of(index, self.remote.path[1:])
-        except (Unreached, orjson.JSONDecodeError):
+        except (AttributeError, Unreached, orjson.JSONDecodeError):
             # Not every server describes itself.
             self.schema_hash = ""
+        await self._describe(core, client)
+
+    async def _describe(self, core: Core, client: aiohttp.ClientSession) -> None:
+        """Its part of the OpenAPI v2 document, which is asked for again only as far as it has changed."""
+        try:
+            body = await self.get(core, client, "/openapi/v2", AGGREGATOR)
+        except Unreached:
+            self.schema, self._schema_of = None, ""
+            return
+        digest = hashlib.sha256(body).hexdigest()
+        if digest == self._schema_of:
+            return
+        self._schema_of = digest
+        try:
+            self.schema = await asyncio.to_thread(_part, body, f"{self.remote.path}/")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            log.warning("APIService %s: its OpenAPI document is left out: %s", self.remote.name, error)
+            self.schema = None
 
     async def _persist(self, core: Core, client: aiohttp.ClientSession, path: str) -> bytes:
         """Each attempt may meet another of the service's endpoints."""
@@ -98,7 +128,7 @@ class Backend:
             options = self.options(user)
             options["timeout"] = aiohttp.ClientTimeout(total=TIMEOUT)
             async with client.get(url, **options) as response:
-                body = await response.read()
+                body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, StatusError, ssl.SSLError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise Unreached(f"failing or missing response from {url}: {reason}") from None
@@ -121,6 +151,25 @@ class Backend:
             "server_hostname": self.remote.server_name,
             "allow_redirects": False,
         }
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Raises OSError for more than a document can be."""
+    parts: list[bytes] = []
+    length = 0
+    async for part in response.content.iter_any():
+        length += len(part)
+        if length > LONGEST:
+            raise OSError(f"the answer is longer than {LONGEST} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _part(body: bytes, prefix: str) -> Obj:
+    """Raises ValueError, and what the writing of a document raises that is none."""
+    part = merging.part_of(orjson.loads(body), prefix)
+    gnostic.encode({"swagger": "2.0", "info": {"title": "", "version": ""}, **part})
+    return part
 
 
 def _hash_of(index: Obj, path: str) -> str:

@@ -11,9 +11,10 @@ from podium.api.aggregation.remote import identity
 from podium.api.auth.users import User
 from podium.api.core import Core
 from podium.api.exchange import Exchange
-from podium.api.passing import HOP_BY_HOP, pass_back
+from podium.api.forwarding import forwarded
+from podium.api.passing import pass_back
 from podium.api.types.errors import StatusError, unavailable
-from podium.api.upgrade import Route, is_private
+from podium.api.upgrade import Route
 
 if TYPE_CHECKING:
     import aiohttp
@@ -68,7 +69,6 @@ def _headers(exchange: Exchange, user: User) -> list[tuple[str, str]]:
     """Whatever the client said about who it is stays here."""
     kept = [
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in exchange.scope["headers"]
-        if not is_private(name) and name not in HOP_BY_HOP
+        for name, value in forwarded(exchange.scope["headers"])
     ]
     return [*kept, *identity(user)]

@@ -114,6 +114,7 @@ def resources_of(document: Obj) -> list[Obj]:
     group, _, version = str(document.get("groupVersion", "")).rpartition("/")
     found: dict[str, Obj] = {}
     for entry in document.get("resources") or ():
+        _check(entry)
         plural, _, subresource = entry["name"].partition("/")
         kind = {
             "group": entry.get("group", group),
@@ -134,6 +135,19 @@ def resources_of(document: Obj) -> list[Obj]:
             **_given(entry, ("shortNames", "categories")),
         }
     return list(found.values())
+
+
+def _check(entry: Obj) -> None:
+    """Raises ValueError for what clients could not read."""
+    for key in ("name", "kind"):
+        if not isinstance(entry.get(key), str) or not entry[key]:
+            raise ValueError(f"a resource without {key}")
+    for key in ("verbs", "shortNames", "categories"):
+        values = entry.get(key)
+        if values is not None and not (
+            isinstance(values, list) and all(isinstance(each, str) for each in values)
+        ):
+            raise ValueError(f"{entry['name']}: {key} is no list of names")
 
 
 def _given(entry: Obj, keys: Iterable[str]) -> Obj:

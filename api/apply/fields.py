@@ -18,6 +18,26 @@ Path: TypeAlias = tuple[str, ...]
 SELF = "."
 
 
+def check(fields: Any) -> None:
+    """Raises ValueError for what is no set of fields."""
+    if not isinstance(fields, dict):
+        raise ValueError(f"no set of fields: {fields!r}")
+    for step, node in fields.items():
+        kind, rest = step[:2], step[2:]
+        if step == SELF:
+            well_formed = node == {}
+        elif kind in ("k:", "v:"):
+            value = orjson.loads(rest)
+            well_formed = kind == "v:" or (isinstance(value, dict) and bool(value))
+        else:
+            well_formed = kind == "f:" or (
+                kind == "i:" and rest.isascii() and rest.isdigit() and len(rest) < 10
+            )
+        if not well_formed:
+            raise ValueError(f"no step of a set of fields: {step!r}")
+        check(node)
+
+
 def is_member(node: Fields) -> bool:
     return not node or SELF in node
 
@@ -94,6 +114,12 @@ def tree(*paths: Path) -> Fields:
             nested = {step: nested}
         result = union(result, nested)
     return result
+
+
+def ordered(fields: Fields) -> Fields:
+    """A copy in the order in which sets are written."""
+    made: Fields = orjson.loads(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS))
+    return made
 
 
 def members(fields: Fields, path: Path = ()) -> Iterator[Path]:

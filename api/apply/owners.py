@@ -109,6 +109,12 @@ def decode(entries: Iterable[Mapping[str, Any]]) -> Owners:
     return found
 
 
+def check(owners: Owners) -> None:
+    """Of owners that a client has made up. Raises ValueError for fields that are none."""
+    for share in owners.values():
+        sets.check(share.fields)
+
+
 def encode(owners: Owners) -> list[Obj]:
     """Appliers first, then by time and name."""
     order = sorted(owners.items(), key=lambda item: (item[0].operation, item[1].time, item[0]))
@@ -117,7 +123,7 @@ def encode(owners: Owners) -> list[Obj]:
         entry: Obj = {"manager": manager.name, "operation": manager.operation, "apiVersion": share.version}
         if share.time:
             entry["time"] = share.time
-        entry |= {"fieldsType": "FieldsV1", "fieldsV1": share.fields}
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": sets.ordered(share.fields)}
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)

@@ -12,15 +12,26 @@ from typing import Any
 import orjson
 
 from podium.api.apply.fields import Fields, Path, shown
+from podium.api.schema import walk as walking
 from podium.api.schema.walk import Field, Type
 from podium.api.types import Obj
 
+# Structs; custom kinds come and go.
+REMEMBERED = 10_000
 # The keys of list items that may be left out, and what they are then.
 DEFAULT_KEYS = {"protocol": "TCP"}
 
 
 class Undetermined(ValueError):
     """A list item without the keys that tell it from the others."""
+
+
+class Undeclared(ValueError):
+    """Fields that are not in the schema."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        texts = [f"{shown(path)}: field not declared in schema" for path in paths]
+        super().__init__(texts[0] if len(texts) == 1 else "\n  ".join(["errors:", *texts]))
 
 
 class Shape:
@@ -77,6 +88,12 @@ class Shapes:
     def of(self, type_: Type) -> Shape:
         """The shape of a struct that is not atomic."""
         kept = self._structs.get(id(type_))
+        if kept is None and len(self._structs) > REMEMBERED:
+            self._structs.clear()
+        return self._struct(type_)
+
+    def _struct(self, type_: Type) -> Shape:
+        kept = self._structs.get(id(type_))
         if kept is not None:
             return kept[1]
         shape = Shape()
@@ -91,7 +108,7 @@ class Shapes:
         if kind.item is kind:
             return UNTYPED
         if kind.fields:
-            return self.of(kind)
+            return self._struct(kind)
         if kind.item is None:
             return LEAF
         if kind.accepts is list and field.list_type not in ("map", "set"):
@@ -126,6 +143,24 @@ def _below(shape: Shape, value: Any) -> Fields:
         elif inner or _is_leaf(inner_shape, entry):
             result[f"f:{name}"] = inner
     return result
+
+
+def path_of(shape: Shape, value: Any, path: walking.Path) -> Path:
+    """A path of the walk over a schema's types, as one of owned fields."""
+    found: list[str] = []
+    for step in walking.steps(path):
+        inner: Shape | None = LEAF
+        if not isinstance(step, int):
+            found.append(f"f:{step}")
+            inner = shape.fields.get(step) if shape.fields is not None else shape.item
+        elif shape.is_list and shape.keys:
+            found.append(shape.step(value[step]))
+            inner = shape.item
+        else:
+            found.append(f"i:{step}")
+        value = value[step] if isinstance(step, int) or step in value else None
+        shape = inner or LEAF
+    return tuple(found)
 
 
 def check_unique(shape: Shape, value: Any, path: Path = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,8 @@ class Audit:
 
 
 class Record:
-    """One request. `open` when it is known who wants what, `close` at its end; `impersonator` is who acts as
-    the user of the request."""
+    """One request. `open` when it is known who wants what, `close` at its end; `annotations` are what
+    admission notes of it; `impersonator` is who acts as the user of the request."""
 
     def __init__(self, audit: Audit, exchange: Exchange) -> None:
         self._audit = audit
@@ -78,6 +78,7 @@ class Record:
         self._send = exchange.send
         self._receive = exchange.receive
         self.impersonator: User | None = None
+        self.annotations: Mapping[str, str] = {}
         self.error: StatusError | None = None
 
     def open(self, user: User | None) -> None:
@@ -88,6 +89,7 @@ class Record:
             exchange.audit = None
             return
         self._event = self._described(user, asked)
+        exchange.marks = (*exchange.marks, (b"audit-id", self._event["auditID"].encode("latin-1")))
         self._emit("RequestReceived")
         if decision.level >= REQUEST:
             exchange.receive = self._heard
@@ -101,8 +103,20 @@ class Record:
             self.open(None)
             if self._exchange.audit is None:
                 return
+            if self._exchange.code == 401:
+                self._status()
+                self._event["responseStatus"]["message"] = _attempted(self._exchange)
+                self._emit("ResponseStarted")
+                return
         self._status()
         self._emit("ResponseComplete")
+
+    def begun(self) -> None:
+        """The answer has; that of a request that lasts is told of."""
+        if is_long_running(self._exchange) and not self._started and self._event:
+            self._started = True
+            self._status()
+            self._emit("ResponseStarted")
 
     async def _heard(self) -> Message:
         message = await self._receive()
@@ -113,10 +127,7 @@ class Record:
     async def _said(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._encoding = next((v for k, v in message["headers"] if k == b"content-encoding"), b"")
-            if is_long_running(self._exchange) and not self._started:
-                self._started = True
-                self._status()
-                self._emit("ResponseStarted")
+            self.begun()
         elif self._decision is not None and self._decision.level >= RESPONSE and not self._started:
             self._response.append(message.get("body", b""))
         await self._send(message)
@@ -160,7 +171,7 @@ class Record:
         self._event["responseStatus"] = status
         forbidden = self.error is not None and self.error.code == 403 and " cannot " in self.error.message
         if code != 401:
-            self._event["annotations"] = {DECISION: "forbid" if forbidden else "allow"}
+            self._event["annotations"] = {DECISION: "forbid" if forbidden else "allow", **self.annotations}
 
     def _emit(self, stage: str) -> None:
         decision = self._decision
@@ -183,11 +194,32 @@ class Record:
         self._audit.sink.put(render)
 
 
+# Of a request that did not get so far that its verb was looked at, by method and whether it names an object.
+_VERBS = {
+    ("GET", False): "list", ("HEAD", False): "list", ("POST", False): "create",
+    ("DELETE", False): "deletecollection", ("GET", True): "get", ("HEAD", True): "get",
+    ("PUT", True): "update", ("POST", True): "create",
+}  # fmt: skip
+
+
+def _attempted(exchange: Exchange) -> str:
+    """Why nobody knows who it was."""
+    tried = []
+    if given := exchange.header(b"authorization"):
+        tried.append(given.partition(b" ")[0].decode("latin-1").lower())
+    if exchange.scope["state"].get("user") is not None:
+        tried.append("x509")
+    if tried:
+        return f"Authentication failed, attempted: {', '.join(tried)}"
+    return "Authentication failed, no credentials provided"
+
+
 def _asked(exchange: Exchange) -> Asked:
     target = exchange.target
-    verb = exchange.verb or ("get" if exchange.method == "HEAD" else exchange.method.lower())
     if target is None:
+        verb = exchange.verb or ("get" if exchange.method == "HEAD" else exchange.method.lower())
         return Asked(verb, exchange.path)
+    verb = exchange.verb or _VERBS.get((exchange.method, bool(target.name)), exchange.method.lower())
     resource = target.kind.resource
     place = (target.subresource, target.namespace, target.name)
     return Asked(verb, exchange.path, resource.group, resource.plural, *place)

@@ -76,8 +76,16 @@ class Encryption(Codec):
     """The first entry that names a resource decides for it; the others lie there as they are."""
 
     def __init__(self, entries: Sequence[Resources]) -> None:
-        self._entries = entries
-        self._found: dict[str, Sequence[Provider]] = {}
+        # With what was found in them, so that whoever looks something up sees both change at once.
+        self._table: tuple[Sequence[Resources], dict[str, Sequence[Provider]]] = (entries, {})
+
+    def follow(self, other: Encryption) -> None:
+        """Is as `other` from now on, on all threads."""
+        self._table = (other._table[0], {})
+
+    def covers(self, key: str) -> bool:
+        """Whether the key's values are written in another form than they have in memory."""
+        return not isinstance(self._providers(key)[0], Identity)
 
     def seal(self, key: str, value: bytes) -> bytes:
         return self._providers(key)[0].seal(key, value)
@@ -99,12 +107,13 @@ class Encryption(Codec):
 
     def _providers(self, key: str) -> Sequence[Provider]:
         bucket = bucket_of(key)
-        found = self._found.get(bucket)
+        entries, known = self._table
+        found = known.get(bucket)
         if found is None:
             _, _, group, plural, _ = bucket.split("/")
             group = "" if group == "core" else group
-            found = next((entry.providers for entry in self._entries if entry.covers(group, plural)), _PLAIN)
-            self._found[bucket] = found
+            found = next((entry.providers for entry in entries if entry.covers(group, plural)), _PLAIN)
+            known[bucket] = found
         return found
 
 

@@ -18,6 +18,9 @@ BOUNDS = (
     4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
 )  # fmt: skip
 _BOUND_TEXTS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
+# Bytes: those of apiserver_response_sizes.
+SIZES = tuple(1000 * 10**step for step in range(7))
+_SIZE_TEXTS = [*(f"{bound:g}" for bound in SIZES), "+Inf"]
 Labels = tuple[str, str, str, str, str, str]
 NAMES = ("verb", "group", "version", "resource", "subresource", "scope")
 # Paths that are told apart; those that clients make up are not: there is no end to them.
@@ -29,15 +32,20 @@ VERBS = {"create": "POST", "update": "PUT"}
 class Series:
     """The requests of the same labels: how many by code, and how long they took."""
 
-    __slots__ = ("buckets", "codes", "seconds")
+    __slots__ = ("buckets", "bytes", "codes", "seconds", "sizes")
 
     def __init__(self) -> None:
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
+        self.sizes = [0] * (len(SIZES) + 1)
+        self.bytes = 0
 
-    def add(self, code: int, seconds: float) -> None:
+    def add(self, code: int, seconds: float, size: int) -> None:
         self.codes[code] = self.codes.get(code, 0) + 1
+        if size:
+            self.sizes[bisect_left(SIZES, size)] += 1
+            self.bytes += size
         if seconds >= 0:
             self.buckets[bisect_left(BOUNDS, seconds)] += 1
             self.seconds += seconds
@@ -60,8 +68,8 @@ class Metrics:
         if series is None:
             series = self._series[labels] = Series()
         # How long a watch took says nothing.
-        lasting = exchange.verb == "watch"
-        series.add(exchange.code, -1.0 if lasting else perf_counter() - exchange.began)
+        lasting = exchange.verb == "watch" or exchange.upgraded
+        series.add(exchange.code, -1.0 if lasting else perf_counter() - exchange.began, exchange.size)
         if exchange.events:
             self._watched[labels[1:4]] += exchange.events
 
@@ -76,6 +84,10 @@ class Metrics:
             "apiserver_request_duration_seconds", "histogram", "How long requests took, watches apart.",
             NAMES,
             [(labels, _histogram(one)) for labels, one in series if any(one.buckets)],
+        )  # fmt: skip
+        yield Family(
+            "apiserver_response_sizes", "histogram", "Bytes of the answers, as far as they are known before.",
+            NAMES, [(labels, _sizes(one)) for labels, one in series if one.bytes],
         )  # fmt: skip
         yield from self._now()
         yield Family(
@@ -117,7 +129,7 @@ def labels_of(exchange: Exchange) -> Labels:
     resource, name = target.kind.resource, target.name
     scope = "resource" if name else "namespace" if target.namespace else "cluster"
     shown = VERBS.get(verb) or verb.upper()
-    if target.subresource in CONNECTS:
+    if exchange.upgraded or target.subresource in CONNECTS:
         shown = "CONNECT"
     return (shown, resource.group, resource.version, resource.plural, target.subresource, scope)
 
@@ -125,3 +137,7 @@ def labels_of(exchange: Exchange) -> Labels:
 def _histogram(series: Series) -> tuple[list[tuple[str, float]], float]:
     """As the text shows it: how many took at most so long, and the sum."""
     return list(zip(_BOUND_TEXTS, accumulate(series.buckets), strict=True)), series.seconds
+
+
+def _sizes(series: Series) -> tuple[list[tuple[str, float]], float]:
+    return list(zip(_SIZE_TEXTS, accumulate(series.sizes), strict=True)), series.bytes

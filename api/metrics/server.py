@@ -15,7 +15,7 @@ def of_server(store: Store, kinds: Kinds, version: dict[str, str]) -> Iterator[F
         (kind.resource.group, kind.resource.plural, store.count(kind.prefix))
         for by_plural in kinds.versions.values()
         for kind in by_plural.values()
-        if kind.conversion is None or kind.conversion.storage == kind.resource
+        if kind.stored == kind.resource
     ]
     kept = sorted(set(counts))
     yield Family(

@@ -33,15 +33,28 @@ def decode_body(body: bytes, content_type: str = "", *, strict: bool = False) ->
 
         return Definitions.load().protobuf.decode(body), []
     if media_type in YAML_TYPES:
-        from podium.api.schema import yaml_body
-
-        value, duplicates = yaml_body.decode(body)
+        value, duplicates = _decode_yaml(body)
     else:
         value = decode_json(body)
         duplicates = json_duplicates(body, value) if strict else []
     if not isinstance(value, dict):
         raise _unreadable(_wrong_shape(value))
     return value, duplicates
+
+
+def _decode_yaml(body: bytes) -> tuple[Any, list[str]]:
+    """Most YAML that is sent is JSON, which is read a hundred times as fast. Raises 400."""
+    if body.lstrip()[:1] == b"{":
+        try:
+            value = decode_json(body)
+        except StatusError:
+            pass
+        else:
+            if not json_duplicates(body, value):
+                return value, []
+    from podium.api.schema import yaml_body
+
+    return yaml_body.decode(body)
 
 
 def decode_json(body: bytes) -> Any:

@@ -7,8 +7,10 @@ narrowed to enums.
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
+import threading
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -37,14 +39,18 @@ SPECIAL: dict[str, Type] = {
 
 
 def read(version: str = VERSION) -> bytes:
-    """The file as it is, 1.6 MB."""
-    folder = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema" / f"{version}-local"
+    """The file as it is, 1.6 MB. The package is found and not imported: its own validator takes 60 ms and
+    some megabytes. Raises ModuleNotFoundError."""
+    found = importlib.util.find_spec("kubernetes_validate")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("kubernetes_validate", name="kubernetes_validate")
+    folder = Path(found.origin).parent / "kubernetes-json-schema" / f"{version}-local"
     return (folder / "_definitions.json").read_bytes()
 
 
 class Definitions:
     """All kinds of one Kubernetes version. Keeps the definitions without their descriptions; compiles each
-    kind at its first use and keeps that. Not for several threads at once."""
+    kind at its first use and keeps that. Servers in several threads of one process share them."""
 
     def __init__(self, definitions: dict[str, Obj], version: str = VERSION) -> None:
         self.version = version
@@ -52,6 +58,8 @@ class Definitions:
         self._types: dict[str, Type] = dict(SPECIAL)
         self._schemas: dict[tuple[str, str, str], Schema] = {}
         self._names = _names(definitions)
+        # A type that refers to itself is there before it is whole.
+        self._compiling = threading.RLock()
 
     @classmethod
     @lru_cache(maxsize=4)
@@ -79,11 +87,16 @@ class Definitions:
         key = (group, version, kind)
         found = self._schemas.get(key)
         if found is None:
-            found = self._schemas[key] = Schema(group, version, kind, self.type_of(self._names[key]))
+            found = Schema(group, version, kind, self.type_of(self._names[key]))
+            found = self._schemas.setdefault(key, found)
         return found
 
     def type_of(self, name: str) -> Type:
         """The compiled type of a definition, `io.k8s.api.core.v1.PodSpec`."""
+        with self._compiling:
+            return self._type_of(name)
+
+    def _type_of(self, name: str) -> Type:
         found = self._types.get(name)
         if found is None:
             definition = self._definitions[name]
@@ -115,7 +128,7 @@ class Definitions:
 
     def _compile(self, prop: Obj) -> Type:
         if "$ref" in prop:
-            return self.type_of(prop["$ref"][_REFERENCE:])
+            return self._type_of(prop["$ref"][_REFERENCE:])
         match _kind_of(prop):
             case "array":
                 return walk.list_of(self._compile(prop["items"]))

@@ -42,6 +42,12 @@ class Schema:
         """Makes `obj` fit in place: unknown fields go, nulls go, quantities and times take their canonical
         form. Returns what was unknown (`unknown field "spec.x"`). Raises DecodeError; the object is then half
         changed and of no more use."""
+        unknown = self._enter(obj)
+        if not unknown:
+            return []
+        return [f"unknown field {_quoted(render(path))}" for path in unknown[:MAX_STRICT_ERRORS]]
+
+    def _enter(self, obj: Obj) -> Unknown:
         unknown: Unknown = []
         try:
             self.type.enter(obj, None, unknown)
@@ -51,15 +57,24 @@ class Schema:
             raise DecodeError(str(malformed)) from None
         except RecursionError:
             raise DecodeError("json: exceeded max depth") from None
-        if not unknown:
-            return []
-        return [f"unknown field {_quoted(render(path))}" for path in unknown[:MAX_STRICT_ERRORS]]
+        return unknown
 
     def decode(self, obj: Obj, mode: Mode = "Ignore", duplicates: Sequence[str] = ()) -> list[str]:
         """Fits a request's object and returns the warnings for the client; `duplicates` are those of
         `decode_body`. Raises 400."""
         try:
             return self._judge(self.fit(obj), mode, duplicates)
+        except DecodeError as error:
+            raise self.bad_request(str(error)) from None
+
+    def decode_applied(
+        self, obj: Obj, mode: Mode = "Ignore", duplicates: Sequence[str] = ()
+    ) -> tuple[Unknown, list[str]]:
+        """As `decode`, for a configuration that is to be applied: what is unknown in it is given apart,
+        because no mode allows it. Raises 400."""
+        try:
+            unknown = self._enter(obj)
+            return unknown[:MAX_STRICT_ERRORS], [] if unknown else self._judge([], mode, duplicates)
         except DecodeError as error:
             raise self.bad_request(str(error)) from None
 
@@ -104,7 +119,9 @@ class Schema:
             else:
                 owner = current.name.rpartition(".")[2]
                 fields.append(step)
-                current = current.fields[step].type
+                # The metadata of an embedded resource is in no schema.
+                known = current.fields.get(step) if current.fields else None
+                current = known.type if known else None
         return owner, ".".join(fields)
 
 

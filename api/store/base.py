@@ -23,6 +23,9 @@ from podium.api.store.entry import Entry, Event
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 
+# Of `/registry/`, which all keys begin with.
+ROOT = 10
+
 __all__ = [
     "Compacted",
     "Entry",
@@ -191,4 +194,4 @@ class Store(Protocol):
 def bucket_of(key: str) -> str:
     """The prefix of all objects of the key's resource: `/registry/GROUP/PLURAL/`; works for keys and for
     prefixes."""
-    return "/".join(key.split("/", 4)[:4]) + "/"
+    return key[: key.find("/", key.find("/", ROOT) + 1) + 1]

@@ -53,6 +53,12 @@ class StaleEntry(Entry):
     stale = True
 
 
+def outdate(entry: Entry) -> None:
+    """It lies on the disk in a form that is given up: see `Opened`."""
+    if type(entry) is Entry:
+        entry.__class__ = StaleEntry
+
+
 class UnreadableEntry(Entry):
     """An object that is there, and nobody can read. Whoever looks into it gets a 500 that says so; nothing
     else suffers."""
@@ -62,7 +68,7 @@ class UnreadableEntry(Entry):
     def __init__(self, key: str, revision: int, cache: DecodedCache, why: str) -> None:
         self.key = key
         self.revision = revision
-        self.memo = None
+        self.known_labels = self.memo = None
         self._cache = cache
         self._obj = None
         self._used = False

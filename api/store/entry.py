@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from podium.api.types import Obj
 
 DECODED_BYTES = 2 << 20
+NO_LABELS: Mapping[str, str] = {}
 
 
 class DecodedCache:
@@ -40,10 +42,11 @@ class DecodedCache:
 class Entry:
     """One revision of one key. `value` is the encoded object with this revision as its resourceVersion.
 
-    `memo` is free for what readers derive from the object once per revision (labels, a table row); it lives
-    as long as the entry, so it must be small."""
+    `known_labels` are its labels as far as somebody has looked at them already: selectors look at many
+    objects, and most of those are not decoded at the moment. `memo` is free for what a reader derives from
+    the object once per revision (a table row); it lives as long as the entry, so it must be small."""
 
-    __slots__ = ("_cache", "_obj", "_used", "key", "memo", "revision", "value")
+    __slots__ = ("_cache", "_obj", "_used", "key", "known_labels", "memo", "revision", "value")
     # Whether a write that changes nothing must be done all the same.
     stale = False
 
@@ -53,11 +56,13 @@ class Entry:
         self.key = key
         self.value = value
         self.revision = revision
+        self.known_labels: Mapping[str, str] | None = None
         self.memo: Any = None
         self._cache = cache
         self._obj = obj
         self._used = False
         if obj is not None:
+            self.known_labels = obj["metadata"].get("labels") or NO_LABELS
             cache.add(self)
 
     @property
@@ -71,6 +76,13 @@ class Entry:
         self._obj = decoded
         self._cache.add(self)
         return decoded
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        labels = self.known_labels
+        if labels is None:
+            labels = self.known_labels = self.obj["metadata"].get("labels") or NO_LABELS
+        return labels
 
     def release(self) -> bool:
         """Lets the decoded object go unless it was used since the last call; says whether it did."""
@@ -101,7 +113,8 @@ class Event:
         self.type = type
         self.entry = entry
         self.prev = prev
-        self._wires: dict[str, bytes] = {}
+        # Most events are seen by nobody but the history.
+        self._wires: dict[str, bytes] | None = None
         self._cold = False
 
     @property
@@ -119,11 +132,11 @@ class Event:
         ADDED, one that ceases to match is DELETED, and is then shown as it was while it matched, with the
         event's revision."""
         type = type or self.type
-        line = self._wires.get(type)
+        line = self._wires.get(type) if self._wires else None
         if line is None:
             line = b'{"type":"%b","object":%b}\n' % (type.encode(), self._shown(type))
             if not self._cold:
-                self._wires[type] = line
+                self._wires = {**(self._wires or {}), type: line}
         return line
 
     def _shown(self, type: str) -> bytes:
@@ -134,7 +147,7 @@ class Event:
     def cool(self) -> None:
         """Forgets the lines: the event is old, and late watchers are few."""
         self._cold = True
-        self._wires.clear()
+        self._wires = None
 
     def __repr__(self) -> str:
         return f"Event({self.type}, {self.entry!r})"

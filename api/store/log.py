@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from podium.api.store.base import Compacted, Exists, Missing, Stale, Store
+from podium.api.store.base import Compacted, Exists, Missing, Stale, Store, bucket_of
+from podium.api.store.codec import outdate
 from podium.api.store.entry import DECODED_BYTES, DecodedCache, Entry, Event, encode
 from podium.api.store.history import History, Undo
-from podium.api.store.state import State
+from podium.api.store.state import BUCKET_SLASHES, State
 from podium.api.store.watch import BACKLOG, Hub, LiveWatch
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError, internal, unavailable
+from podium.api.types.errors import StatusError, internal, too_large, unavailable
 
 log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 300.0
 # A revision that no key ever has; 0 stands for a key that holds nothing, which only a create may expect.
 NEVER = -1
+
+# Bytes that an object may have; etcd's number and, since clients look for it, its message.
+MAX_VALUE = 3 << 19
 
 
 class Write(NamedTuple):
@@ -109,6 +113,8 @@ class LogStore(Store):
         self._given = 0
         self._epoch = 0
         self._pending: dict[str, Write] = {}
+        # How many of them there are, by bucket: most questions are about buckets without any.
+        self._busy: Counter[str] = Counter()
         self._inflight: deque[Write] = deque()
         self._unsent: list[Write] = []
         self._closing = False
@@ -159,7 +165,12 @@ class LogStore(Store):
         return None if write.type == "DELETED" else write.entry
 
     def latest_below(self, prefix: str) -> Sequence[Entry]:
-        writes = [write for key, write in self._pending.items() if key.startswith(prefix)]
+        if prefix.count("/") >= BUCKET_SLASHES:
+            # Most questions of admission are about what there is none of.
+            bucket = bucket_of(prefix)
+            if not self._busy.get(bucket):
+                return self._state.below(prefix) if self._state.holds(bucket) else ()
+        writes = self._pending_below(prefix)
         if not writes:
             return self.list(prefix)
         entries = {entry.key: entry for entry in self.list(prefix)}
@@ -170,11 +181,15 @@ class LogStore(Store):
                 entries[write.entry.key] = write.entry
         return list(entries.values())
 
+    def _pending_below(self, prefix: str) -> list[Write]:
+        if prefix.count("/") >= BUCKET_SLASHES and not self._busy.get(bucket_of(prefix)):
+            return []
+        return [write for key, write in self._pending.items() if key.startswith(prefix)]
+
     def accepted(self, prefix: str) -> list[tuple[Entry | None, Entry | None]]:
         return [
-            (self._state.get(key), None if write.type == "DELETED" else write.entry)
-            for key, write in self._pending.items()
-            if key.startswith(prefix)
+            (self._state.get(write.entry.key), None if write.type == "DELETED" else write.entry)
+            for write in self._pending_below(prefix)
         ]
 
     def changes(self, prefix: str, after: int) -> list[tuple[Entry | None, Entry | None]] | None:
@@ -240,15 +255,28 @@ class LogStore(Store):
             raise Compacted(after, self.compacted)
         return await self._journal.read(prefix, after, self._history.floor)
 
+    def outdate(self, concerns: Callable[[str], bool]) -> None:
+        """What concerns these keys lies on the disk in a form that is given up: it is to be written anew when
+        somebody writes it, even if nothing changed."""
+        entries = [*self._state.below("/"), *(write.entry for write in self._inflight)]
+        for entry in entries:
+            if concerns(entry.key):
+                outdate(entry)
+
     async def _write(self, type: str, key: str, obj: Obj, expected: int) -> Entry:
         prev = await self._admitted(key, expected)
         if self._closing:
             raise unavailable("the store is closed")
         revision = self._given + 1
-        entry = Entry(key, encode(obj, revision), revision, self._cache, obj)
+        value = encode(obj, revision)
+        if len(value) > MAX_VALUE and type != "DELETED":
+            raise too_large("etcdserver: request is too large")
+        entry = Entry(key, value, revision, self._cache, obj)
         self._given = revision
         loop = asyncio.get_running_loop()
         write = Write(type, entry, prev, loop.create_future())
+        if key not in self._pending:
+            self._busy[bucket_of(key)] += 1
         self._pending[key] = write
         self._inflight.append(write)
         if not self._unsent:
@@ -283,6 +311,7 @@ class LogStore(Store):
             key = write.entry.key
             if self._pending[key] is write:
                 del self._pending[key]
+                self._busy[bucket_of(key)] -= 1
             if write.type == "DELETED":
                 self._state.remove(key)
             else:
@@ -310,6 +339,7 @@ class LogStore(Store):
         self._inflight.clear()
         self._unsent.clear()
         self._pending.clear()
+        self._busy.clear()
         for write in lost:
             if not write.done.done():
                 write.done.set_exception(internal(f"could not write to the store: {error}"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from podium.api.store.base import bucket_of
 from podium.api.store.entry import Entry
+
+# A prefix with so many is that of a resource, or of a part of one.
+BUCKET_SLASHES = 4
 
 
 class Bucket:
@@ -30,6 +33,7 @@ class State:
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
+        self._wide: dict[str, list[Bucket]] = {}
 
     def load(self, entries: Iterable[Entry]) -> None:
         """Takes many entries at once, in any order."""
@@ -53,9 +57,16 @@ class State:
         del bucket.entries[key]
         del bucket.keys[bisect_left(bucket.keys, key)]
 
+    def holds(self, name: str) -> bool:
+        """Whether there is anything in the bucket of that name."""
+        bucket = self._buckets.get(name)
+        return bucket is not None and bool(bucket.keys)
+
     def below(self, prefix: str) -> list[Entry]:
         found: list[Entry] = []
         for bucket in self._buckets_of(prefix):
+            if not bucket.keys:
+                continue
             low, high = bucket.span(prefix)
             found.extend(map(bucket.entries.__getitem__, bucket.keys[low:high]))
         return found
@@ -83,19 +94,20 @@ class State:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = Bucket()
+            self._wide.clear()
         return bucket
 
-    def _buckets_of(self, prefix: str) -> Iterator[Bucket]:
-        """The buckets that hold keys of `prefix`, in order: one, unless the prefix is wider than a
+    def _buckets_of(self, prefix: str) -> Sequence[Bucket]:
+        """The buckets that may hold keys of `prefix`, in order: one, unless the prefix is wider than a
         resource."""
-        if prefix.count("/") >= 4:
+        if prefix.count("/") >= BUCKET_SLASHES:
             bucket = self._buckets.get(bucket_of(prefix))
-            if bucket:
-                yield bucket
-            return
-        for name in sorted(self._buckets):
-            if name.startswith(prefix):
-                yield self._buckets[name]
+            return (bucket,) if bucket and bucket.keys else ()
+        found = self._wide.get(prefix)
+        if found is None:
+            names = sorted(name for name in self._buckets if name.startswith(prefix))
+            found = self._wide[prefix] = [self._buckets[name] for name in names]
+        return found
 
 
 def after_prefix(prefix: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
-import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from podium.api.types import Obj
 
@@ -18,12 +19,20 @@ def suffix(length: int = 5) -> str:
 
 
 def new_uid() -> str:
-    return str(uuid.uuid4())
+    """A random UUID (RFC 9562, version 4), put together several times faster than `uuid` does."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def timestamp(moment: datetime | None = None) -> str:
     """A metav1.Time: RFC 3339 in UTC, whole seconds."""
-    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int((moment or datetime.now(UTC)).timestamp()))
+
+
+@lru_cache(maxsize=16)
+def _second(since_epoch: int) -> str:
+    return datetime.fromtimestamp(since_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_timestamp(moment: datetime | None = None) -> str:

@@ -63,6 +63,37 @@ def pod_requests(spec: Obj, status: Obj | None = None, *, defaults: bool = False
     return {resource: amount for resource, amount in total.items() if amount}
 
 
+def pod_limits(spec: Obj) -> Amounts:
+    """The most that the pod may have at any moment of its life, counted like its requests. Overhead is added
+    where there is a limit."""
+    total: Amounts = {}
+    for container in spec.get("containers") or ():
+        _add(total, _limits(container))
+    sidecars: Amounts = {}
+    peak: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            _add(sidecars, _limits(container))
+            _raise_to(peak, sidecars)
+        else:
+            _raise_to(peak, _sum(sidecars, _limits(container)))
+    _add(total, sidecars)
+    _raise_to(total, peak)
+    total.update({name: amount for name, amount in _limits(spec).items() if amount and is_pod_level(name)})
+    overhead = amounts(spec.get("overhead"))
+    _add(total, {name: amount for name, amount in overhead.items() if total.get(name)})
+    return {resource: amount for resource, amount in total.items() if amount}
+
+
+def _limits(entry: Obj) -> Amounts:
+    return amounts((entry.get("resources") or {}).get("limits"))
+
+
+def is_pod_level(resource: str) -> bool:
+    """Whether a resource can be asked for by a pod as a whole."""
+    return resource in _POD_LEVEL or resource.startswith("hugepages-")
+
+
 def _pod_level(spec: Obj, status: Obj | None, infeasible: bool) -> Amounts:
     """What the pod asks for as a whole, in place of its containers' sums. Source: KEP-2837."""
     asked = amounts((spec.get("resources") or {}).get("requests"))
@@ -75,11 +106,7 @@ def _pod_level(spec: Obj, status: Obj | None, infeasible: bool) -> Amounts:
             resource: max(each.get(resource, 0) for each in (wanted, present, allocated))
             for resource in asked
         }
-    return {
-        resource: amount
-        for resource, amount in asked.items()
-        if resource in _POD_LEVEL or resource.startswith("hugepages-")
-    }
+    return {resource: amount for resource, amount in asked.items() if is_pod_level(resource)}
 
 
 def _held(status: Obj) -> dict[str, Obj]:

@@ -69,6 +69,8 @@ _SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)
 _COMPARE = re.compile(r"(?P<key>[^\s=!<>]+)\s*(?P<operator>==|=|!=|<|>)\s*(?P<value>[^\s=!<>]*)")
 _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt", "in": "In", "notin": "NotIn"}
 
+_STOPS = re.compile("[(),]")
+
 
 def is_label_key(text: str) -> bool:
     """Whether `text` is a qualified name: an optional DNS prefix and a slash, and a name of at most 63
@@ -97,10 +99,18 @@ def parse_labels(text: str) -> Selector:
 
 def _split(text: str) -> list[str]:
     """At commas outside parentheses."""
-    parts = re.split(r",(?![^(]*\))", text)
-    if parts == [""] or not text.strip():
+    if not text.strip():
         return []
-    return [part.strip() for part in parts]
+    parts, depth, start = [], 0, 0
+    for found in _STOPS.finditer(text):
+        if found[0] == "(":
+            depth += 1
+        elif found[0] == ")":
+            depth = max(0, depth - 1)
+        elif not depth:
+            parts.append(text[start : found.start()].strip())
+            start = found.end()
+    return [*parts, text[start:].strip()]
 
 
 def _requirement(part: str) -> Requirement:

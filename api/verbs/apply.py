@@ -11,9 +11,9 @@ from podium.api.apply import fields as sets
 from podium.api.apply import owners as owning
 from podium.api.apply.fields import Fields
 from podium.api.apply.owners import Conflicts, Owners, Write
-from podium.api.apply.shapes import Undetermined
+from podium.api.apply.shapes import Undeclared, Undetermined, path_of
 from podium.api.ask import Ask, Made, Outcome, copied
-from podium.api.core import Core, missing, shown
+from podium.api.core import Core, missing, presented
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request
 from podium.api.verbs import body
@@ -21,6 +21,7 @@ from podium.api.verbs.create import insert
 from podium.api.verbs.metadata import check_name, metadata_of
 from podium.api.verbs.ownership import SHAPES, bare, ignored, write_of
 from podium.api.verbs.patch import APPLY_PATCH
+from podium.api.verbs.scale import rule_of as scale_rule
 from podium.api.verbs.update import Result, Rule, change
 
 MEDIA_TYPE = APPLY_PATCH
@@ -37,11 +38,11 @@ async def apply(
     for _ in range(2):
         if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is not None:
             outcome = await change(core, ask, rule, _applier(core, ask, config, force), applies=True)
-            return Result(shown(ask.kind, outcome))
+            return Result(await presented(ask.kind, outcome))
         if ask.subresource:
             raise missing(ask)
         try:
-            return Result(shown(ask.kind, await _create(core, ask, config)), created=True)
+            return Result(await presented(ask.kind, await _create(core, ask, config)), created=True)
         except StatusError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -58,11 +59,11 @@ async def apply_scale(core: Core, ask: Ask, scale: Obj, *, force: bool) -> Outco
         )
     strategy, resource = ask.kind.strategy, ask.kind.resource
     config: Obj = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": {}}
-    replicas = (scale.get("spec") or {}).get("replicas")
+    spec = scale.get("spec")
+    replicas = spec.get("replicas") if isinstance(spec, dict) else None
     if replicas is not None:
-        config["spec"]["replicas"] = replicas
-    rule = Rule(strategy.prepare_update, strategy.validate_update)
-    result = await apply(core, ask, rule, config, force=force)
+        strategy.set_scale(config, scale)
+    result = await apply(core, ask, scale_rule(strategy), config, force=force)
     return Made(strategy.scale_of(result.outcome.obj))
 
 
@@ -76,9 +77,19 @@ def _taken(ask: Ask, config: Any, duplicates: Sequence[str]) -> Obj:
             "Incorrect version specified in apply patch. Specified patch version: "
             f"{version}, expected: {ask.kind.resource.api_version}"
         )
-    if (config.get("metadata") or {}).get("managedFields") is not None:
+    meta = config.get("metadata")
+    if isinstance(meta, dict) and meta.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
-    body.take(ask, config, duplicates)
+    body.check_kind(ask.kind, config)
+    unknown, warnings = ask.kind.schema.decode_applied(config, ask.validation, duplicates)
+    if unknown:
+        shape = SHAPES.of(ask.kind.schema.type)
+        try:
+            undeclared: ValueError = Undeclared([path_of(shape, config, path) for path in unknown])
+        except Undetermined as error:
+            undeclared = error
+        raise _untyped(ask, undeclared)
+    ask.warnings += warnings
     meta = metadata_of(config)
     meta.setdefault("name", ask.name)
     check_name(ask, config)
@@ -113,9 +124,13 @@ def _apply(ask: Ask, live: Obj, config: Obj, owners: Owners, write: Write, force
     shape = SHAPES.of(ask.kind.schema.type)
 
     def complete(obj: Obj) -> Obj:
-        own = copied(obj)
-        ask.kind.strategy.default(own)
-        return own
+        own, conversion = copied(obj), ask.kind.conversion
+        if conversion is None:
+            ask.kind.strategy.default(own)
+            return own
+        kept = conversion.to_storage(own)
+        ask.kind.strategy.default(kept)
+        return conversion.from_storage(kept)
 
     try:
         return owning.apply(shape, live, config, owners, write, force=force, complete=complete)
@@ -163,7 +178,7 @@ def _conflict(conflicts: Conflicts) -> StatusError:
     return StatusError(409, "Conflict", conflicts.message(), {"causes": causes})
 
 
-def _untyped(ask: Ask, error: Undetermined) -> StatusError:
+def _untyped(ask: Ask, error: Exception) -> StatusError:
     resource = ask.kind.resource
     name = f"{ask.namespace}/{ask.name}" if ask.namespace else f"/{ask.name}"
     return bad_request(

@@ -18,14 +18,17 @@ async def bind(core: Core, ask: Ask, binding: Obj) -> Outcome:
     named = metadata_of(binding).get("name") or ask.name
     if named != ask.name:
         raise bad_request(f"the name of the object ({named}) does not match the name on the URL ({ask.name})")
+    binding |= {"apiVersion": "v1", "kind": "Binding"}
+    await core.mutate(ask, "CREATE", binding, None)
     node = _target(ask, binding)
+    await core.validate(ask, "CREATE", binding, None)
     now = timestamp(core.clock())
 
     def bound(old: Obj) -> Obj:
         _check(ask, old)
         return _bound(old, binding, node, now)
 
-    await change(core, ask, Rule(lambda new, old: None, lambda new, old: []), bound)
+    await change(core, ask, Rule(lambda new, old: None, lambda new, old: [], admitted=True), bound)
     return CREATED
 
 

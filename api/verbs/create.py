@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from podium.api.ask import Ask, Made, Outcome
-from podium.api.core import Core, shown
+from podium.api.core import Core, presented
 from podium.api.store.base import Entry, Exists
+from podium.api.strategy import Strategy
 from podium.api.types import Obj
-from podium.api.types.errors import already_exists, invalid
+from podium.api.types.errors import Cause, already_exists, invalid
 from podium.api.verbs import body
-from podium.api.verbs.metadata import generate_name, is_generated, metadata_of, stamp_new
+from podium.api.verbs.metadata import drop_version, generate_name, is_generated, metadata_of, stamp_new
+from podium.api.verbs.ownership import claim
 
 # How often another name is made up when one is taken (upstream's number).
 GENERATIONS = 8
@@ -21,7 +23,7 @@ async def create(core: Core, ask: Ask, obj: Obj, duplicates: Sequence[str] = ())
     body.take(ask, obj, duplicates)
     if ask.kind.conversion:
         obj = ask.kind.conversion.to_storage(obj)
-    return shown(ask.kind, await insert(core, ask, obj))
+    return await presented(ask.kind, await insert(core, ask, obj))
 
 
 async def insert(core: Core, ask: Ask, obj: Obj, owners: Sequence[Obj] = ()) -> Outcome:
@@ -31,17 +33,27 @@ async def insert(core: Core, ask: Ask, obj: Obj, owners: Sequence[Obj] = ()) -> 
         obj["metadata"]["managedFields"] = [*owners]
     strategy = ask.kind.strategy
     strategy.default(obj)
+    if not owners:
+        claim(ask, obj, core.clock())
     await core.mutate(ask, "CREATE", obj, None)
     meta = metadata_of(obj)
     generated = is_generated(meta)
     if generated:
         generate_name(meta)
     strategy.prepare_create(obj)
-    if causes := strategy.validate_create(obj):
+    causes = strategy.validate_create(obj) if not strategy.lengthy else await _patiently(strategy, obj)
+    if causes:
         raise invalid(ask.kind.resource.kind, meta.get("name") or "", causes, ask.kind.resource.group)
     await core.validate(ask, "CREATE", obj, None)
+    drop_version(obj)
     ask.warnings += strategy.warnings(obj)
     return await _store(core, ask, obj, generated)
+
+
+async def _patiently(strategy: Strategy, obj: Obj) -> list[Cause]:
+    from podium.api.cel.patience import patiently
+
+    return await patiently(lambda: strategy.validate_create(obj))
 
 
 async def _store(core: Core, ask: Ask, obj: Obj, generated: bool) -> Outcome:
@@ -61,5 +73,7 @@ async def _insert(core: Core, ask: Ask, obj: Obj) -> Entry | Made:
     key = ask.kind.key(ask.namespace, obj["metadata"]["name"])
     if taken := core.store.latest(key):
         raise Exists(taken)
+    if ask.kind.translation is not None:
+        obj = await ask.kind.translation.write(obj)
     with ask.kind.strategy.reserve(obj, None, ask.dry_run):
         return Made(obj) if ask.dry_run else await core.store.create(key, obj)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from podium.api.ask import Ask, Made, Outcome, copied
-from podium.api.core import Core, missing, shown
+from podium.api.core import Core, missing, presented
 from podium.api.store.base import Entry, Missing, Stale
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, StatusError, bad_request, conflict, invalid
@@ -31,6 +31,16 @@ class DeleteOptions(NamedTuple):
     uid: str = ""
     resource_version: str = ""
     dry_run: bool = False
+
+    def shown(self) -> Obj:
+        """What is set, in the form of the API."""
+        before = {"uid": self.uid, "resourceVersion": self.resource_version}
+        told = {
+            "gracePeriodSeconds": self.grace,
+            "propagationPolicy": self.policy or None,
+            "preconditions": {key: value for key, value in before.items() if value} or None,
+        }
+        return {key: value for key, value in told.items() if value is not None}
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> DeleteOptions:
@@ -93,8 +103,8 @@ class Deleted(NamedTuple):
     gone: bool
 
 
-async def delete(core: Core, ask: Ask, options: DeleteOptions) -> Deleted:
-    """Raises 403, 404, 409."""
+async def delete(core: Core, ask: Ask, options: DeleteOptions, *, admitted: bool = False) -> Deleted:
+    """What is `admitted` already (as an eviction) is not shown to admission. Raises 403, 404, 409."""
     key = ask.kind.key(ask.namespace, ask.name)
     for _ in range(ATTEMPTS):
         entry = core.store.latest(key)
@@ -102,11 +112,16 @@ async def delete(core: Core, ask: Ask, options: DeleteOptions) -> Deleted:
             raise missing(ask)
         check_preconditions(ask, options, entry.obj)
         ask.dry_run |= options.dry_run
-        await core.mutate(ask, "DELETE", None, entry.obj)
-        await core.validate(ask, "DELETE", None, entry.obj)
+        old = entry.obj
+        if ask.kind.translation is not None:
+            [old] = await ask.kind.translation.read([old])
+        if not admitted:
+            ask.options = options.shown()
+            await core.mutate(ask, "DELETE", None, old)
+            await core.validate(ask, "DELETE", None, old)
         try:
             outcome, gone = await _step(core, ask, options, entry)
-            return Deleted(shown(ask.kind, outcome), gone)
+            return Deleted(await presented(ask.kind, outcome), gone)
         except Stale:
             continue
         except Missing:

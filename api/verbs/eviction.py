@@ -23,6 +23,10 @@ async def evict(core: Core, ask: Ask, eviction: Obj) -> Outcome:
     named = metadata_of(eviction).get("name") or ask.name
     if named != ask.name:
         raise bad_request(f"name in URL does not match name in Eviction object: {ask.name} != {named}")
+    core.found(ask)
+    eviction |= {"apiVersion": "policy/v1", "kind": "Eviction"}
+    await core.mutate(ask, "CREATE", eviction, None)
+    await core.validate(ask, "CREATE", eviction, None)
     given = eviction.get("deleteOptions") or {}
     options = DeleteOptions.parse(given)
     ask.dry_run = ask.dry_run or options.dry_run
@@ -41,7 +45,7 @@ async def evict(core: Core, ask: Ask, eviction: Obj) -> Outcome:
 async def _go(core: Core, own: Ask, options: DeleteOptions) -> None:
     if not own.dry_run:
         options = await _announce(core, own, options)
-    await delete(core, own, options)
+    await delete(core, own, options, admitted=True)
 
 
 async def _evict_unhealthy(core: Core, own: Ask, options: DeleteOptions, pod: Obj, budget: Obj) -> None:
@@ -75,7 +79,7 @@ async def _announce(core: Core, ask: Ask, options: DeleteOptions) -> DeleteOptio
         status["conditions"] = [*others, announced]
         return new
 
-    rule = Rule(lambda new, old: None, lambda new, old: [])
+    rule = Rule(lambda new, old: None, lambda new, old: [], admitted=True)
     status = Ask(ask.kind, ask.namespace, ask.name, "status", user=ask.user)
     outcome = await change(core, status, rule, marked)
     version = outcome.obj["metadata"]["resourceVersion"]

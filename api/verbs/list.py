@@ -55,6 +55,9 @@ async def list_page(core: Core, ask: Ask, options: ListOptions) -> Page:
         page = await _current(core, ask, prefix, selection, options.limit, start.after)
     else:
         page = await _as_it_was(core, ask.kind, prefix, selection, options, start)
+    if ask.kind.translation is not None:
+        entries = [item for item in page.items if isinstance(item, Entry)]
+        return page._replace(items=await ask.kind.translation.view(entries))
     if ask.kind.conversion:
         return page._replace(items=[shown(ask.kind, item) for item in page.items])
     return page
@@ -82,6 +85,11 @@ def _start(store: Store, options: ListOptions) -> Continue:
 async def _current(core: Core, ask: Ask, prefix: str, selection: Selection, limit: int, after: str) -> Page:
     """From memory. Snapshot and revision are taken in one step of the loop, so they belong together."""
     revision = core.store.revision
+    if limit and selection.matches is None:
+        behind = prefix + after if after else ""
+        first, left = await core.store.list_at(prefix, revision, after=behind, limit=limit)
+        token = _token(prefix, revision, first[-1]) if left else ""
+        return Page(first, revision, token, left or None)
     if selection.name and ask.namespace:
         entry = core.store.get(ask.kind.key(ask.namespace, selection.name))
         entries: Sequence[Entry] = [entry] if entry else []
@@ -91,7 +99,7 @@ async def _current(core: Core, ask: Ask, prefix: str, selection: Selection, limi
         entries = [entry for entry in entries if entry.key > prefix + after]
     if selection.matches is None:
         return _cut(prefix, entries, revision, limit)
-    found = await _matching(entries, selection.matches, limit + 1 if limit else 0)
+    found = await _matching(ask.kind, entries, selection.matches, limit + 1 if limit else 0)
     return _cut(prefix, found, revision, limit, counted=False)
 
 
@@ -106,15 +114,23 @@ def _token(prefix: str, revision: int, last: Entry) -> str:
     return Continue(revision, last.key[len(prefix) :]).encode()
 
 
-async def _matching(entries: Sequence[Entry], matches: Predicate, most: int) -> list[Entry]:
+async def _matching(kind: Kind, entries: Sequence[Entry], matches: Predicate, most: int) -> list[Entry]:
     found: list[Entry] = []
     for start in range(0, len(entries), TURN):
         if start:
             await asyncio.sleep(0)
-        found += [entry for entry in entries[start : start + TURN] if matches(entry)]
+        found += await _selected(kind, entries[start : start + TURN], matches)
         if most and len(found) >= most:
             return found[:most]
     return found
+
+
+async def _selected(kind: Kind, entries: Sequence[Entry], matches: Predicate) -> list[Entry]:
+    """Selectors look at objects as the request sees them."""
+    if kind.translation is None:
+        return [entry for entry in entries if matches(entry)]
+    views = await kind.translation.view(entries)
+    return [entry for entry, view in zip(entries, views, strict=True) if matches(view)]
 
 
 async def _as_it_was(
@@ -125,7 +141,7 @@ async def _as_it_was(
     after = prefix + start.after if start.after else ""
     try:
         if matches is not None:
-            found = await _matching_then(core.store, prefix, revision, after, matches, limit)
+            found = await _matching_then(core.store, kind, prefix, revision, after, matches, limit)
             return _cut(prefix, found, revision, limit, counted=False)
         entries, left = await core.store.list_at(prefix, revision, after=after, limit=limit)
     except Compacted:
@@ -138,13 +154,13 @@ async def _as_it_was(
 
 
 async def _matching_then(
-    store: Store, prefix: str, revision: int, after: str, matches: Predicate, limit: int
+    store: Store, kind: Kind, prefix: str, revision: int, after: str, matches: Predicate, limit: int
 ) -> list[Entry]:
     """More than `limit` of those that matched at `revision`, unless there were fewer. Raises Compacted."""
     found: list[Entry] = []
     while True:
         entries, left = await store.list_at(prefix, revision, after=after, limit=TURN)
-        found += [entry for entry in entries if matches(entry)]
+        found += await _selected(kind, entries, matches)
         if not left or (limit and len(found) > limit):
             return found
         after = entries[-1].key

@@ -27,14 +27,17 @@ def metadata_of(obj: Obj) -> dict[str, Any]:
 def stamp_new(ask: Ask, obj: Obj, now: datetime) -> None:
     """For an object about to be created. Raises 400."""
     meta = metadata_of(obj)
-    if meta.get("resourceVersion") not in (None, "", "0"):
-        raise bad_request("resourceVersion should not be set on objects to be created")
-    meta.pop("resourceVersion", None)
     for field in SERVER_SET:
         meta.pop(field, None)
     place(ask, meta)
     meta["uid"] = new_uid()
     meta["creationTimestamp"] = timestamp(now)
+
+
+def drop_version(obj: Obj) -> None:
+    """What is about to be stored first gets its version then. Raises 400."""
+    if metadata_of(obj).pop("resourceVersion", None) not in (None, "", "0"):
+        raise bad_request("resourceVersion should not be set on objects to be created")
 
 
 def place(ask: Ask, meta: dict[str, Any]) -> None:

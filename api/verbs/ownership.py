@@ -1,7 +1,8 @@
 """The owners of fields, kept up to date by all writes that are no apply.
 
-They are recorded from the first apply on: an object that nobody applies to costs nothing. What it had before
-then belongs to the manager `before-first-apply`.
+They are recorded from an object's creation on. Of what is made by the thousand, that is done only when the
+creator says who he is; otherwise from the first apply on, when all there was before goes to the manager
+`before-first-apply`: an object that nobody applies to then costs nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from podium.api.apply.owners import Write
 from podium.api.apply.shapes import Shapes, Undetermined
 from podium.api.ask import Ask
 from podium.api.types import Obj
+from podium.api.types.resources import ENDPOINT_SLICES, EVENTS, EVENTS_V1, LEASES, PODS
 
 SHAPES = Shapes()
+BUSY = frozenset({ENDPOINT_SLICES, EVENTS, EVENTS_V1, LEASES, PODS})
 _RESET: list[Obj] = [{}]
 _STATUS, _SPEC = sets.tree(("f:status",)), sets.tree(("f:spec",))
 
@@ -33,6 +36,20 @@ def write_of(ask: Ask, operation: str, now: datetime) -> Write:
     return owning.writer(ask.manager, operation, version, ask.subresource, now, ignored(ask))
 
 
+def claim(ask: Ask, obj: Obj, now: datetime) -> None:
+    """Records who made `obj`, which is new, as the owner of all that he can set of it."""
+    if ask.kind.conversion or (ask.kind.resource in BUSY and not ask.named):
+        return
+    empty: Obj = {part: {} for part in ("metadata", "spec", "status") if part in obj}
+    shape = SHAPES.of(ask.kind.schema.type)
+    try:
+        owners = owning.update(shape, empty, obj, {}, write_of(ask, owning.UPDATE, now))
+    except Undetermined:
+        return
+    if owners:
+        obj["metadata"]["managedFields"] = owning.encode(owners)
+
+
 def bare(obj: Obj) -> Obj:
     """The object without its owners."""
     meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
@@ -46,13 +63,15 @@ def track(ask: Ask, new: Obj, old: Obj, now: datetime) -> None:
     given, present = meta.pop("managedFields", None), old["metadata"].get("managedFields")
     if given == _RESET or not (given or present):
         return
-    if ask.kind.conversion and not ask.kind.conversion.same_fields:
+    if ask.kind.conversion:
         # The owners are those of fields in the version that is stored.
         if present:
             meta["managedFields"] = present
         return
     try:
         owners = owning.decode(given or present)
+        if given and given != present:
+            owning.check(owners)
     except ValueError:
         owners = owning.decode(present or ())
     shape = SHAPES.of(ask.kind.schema.type)

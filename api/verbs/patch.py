@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from podium.api.ask import Ask, Outcome, copied
-from podium.api.core import Core, shown
+from podium.api.core import Core, presented
 from podium.api.schema import Schema, patches
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, unsupported_media_type
@@ -63,4 +63,4 @@ async def patch(core: Core, ask: Ask, rule: Rule, apply: Apply, duplicates: Sequ
         check_name(ask, new)
         return conversion.to_storage(new) if conversion else new
 
-    return shown(ask.kind, await change(core, ask, rule, make))
+    return await presented(ask.kind, await change(core, ask, rule, make))

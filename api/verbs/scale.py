@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from podium.api.ask import Ask, Made, Outcome, copied
-from podium.api.core import Core
+from podium.api.core import Core, presented
 from podium.api.schema import Schema
+from podium.api.strategy import Strategy
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, bad_request, invalid
 from podium.api.verbs.metadata import metadata_of
-from podium.api.verbs.update import Rule, change
+from podium.api.verbs.update import Rule, StandIn, change
 
 
-def get(core: Core, ask: Ask) -> Outcome:
-    return Made(ask.kind.strategy.scale_of(core.found(ask).obj))
+async def get(core: Core, ask: Ask) -> Outcome:
+    shown = await presented(ask.kind, core.found(ask))
+    return Made(ask.kind.strategy.scale_of(shown.obj))
+
+
+def rule_of(strategy: Strategy) -> Rule:
+    stand_in = StandIn(strategy.scale_of, strategy.set_scale)
+    return Rule(strategy.prepare_update, strategy.validate_update, stand_in)
 
 
 async def update(core: Core, ask: Ask, schema: Schema, make: Callable[[Obj], Obj]) -> Outcome:
@@ -33,9 +40,8 @@ async def update(core: Core, ask: Ask, schema: Schema, make: Callable[[Obj], Obj
             new["metadata"][field] = metadata_of(scale).get(field, "")
         return new
 
-    rule = Rule(strategy.prepare_update, strategy.validate_update)
-    outcome = await change(core, ask, rule, resized)
-    return Made(strategy.scale_of(outcome.obj))
+    shown = await presented(ask.kind, await change(core, ask, rule_of(strategy), resized))
+    return Made(strategy.scale_of(shown.obj))
 
 
 def _check(ask: Ask, scale: Obj) -> None:

@@ -3,7 +3,7 @@ function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
@@ -12,8 +12,6 @@ from podium.api.kinds import Kind
 from podium.api.store.base import Entry
 from podium.api.types.errors import bad_request
 from podium.api.types.selectors import FieldTerm, Selector, parse_fields, parse_labels
-
-NO_LABELS: Mapping[str, str] = {}
 
 Predicate = Callable[[Entry], bool]
 
@@ -36,7 +34,7 @@ def select(kind: Kind, labels: str, fields: str) -> Selection:
         raise bad_request(str(error)) from None
     for term in terms:
         if term.path not in kind.strategy.field_labels:
-            raise bad_request(f"field label not supported: {term.path}")
+            raise bad_request(kind.strategy.unknown_label(term.path))
     tests = [test for test in (_labels_test(selector), _fields_test(kind, terms)) if test]
     name = next((term.value for term in terms if term.path == "metadata.name" and not term.negated), "")
     return Selection(_both(tests), name)
@@ -58,7 +56,7 @@ def _labels_test(selector: Selector) -> Predicate | None:
         return _equalities(
             [(requirement.key, requirement.values[0]) for requirement in selector.requirements]
         )
-    return lambda entry: selector.matches(labels_of(entry))
+    return lambda entry: selector.matches(entry.labels)
 
 
 def _equalities(pairs: list[tuple[str, str]]) -> Predicate:
@@ -69,28 +67,22 @@ def _equalities(pairs: list[tuple[str, str]]) -> Predicate:
         [(only, wanted)], [needle] = pairs, needles
 
         def test_one(entry: Entry) -> bool:
-            if entry.memo is None and needle not in entry.value:
-                return False
-            return labels_of(entry).get(only) == wanted
+            labels = entry.known_labels
+            if labels is None:
+                if needle not in entry.value:
+                    return False
+                labels = entry.labels
+            return labels.get(only) == wanted
 
         return test_one
 
     def test(entry: Entry) -> bool:
-        if entry.memo is None and not all(needle in entry.value for needle in needles):
+        if entry.known_labels is None and not all(needle in entry.value for needle in needles):
             return False
-        labels = labels_of(entry)
+        labels = entry.labels
         return all(labels.get(key) == value for key, value in pairs)
 
     return test
-
-
-def labels_of(entry: Entry) -> Mapping[str, str]:
-    """The labels of an entry's object. They are remembered: selectors look at many objects, and most of
-    those are not decoded at the moment."""
-    labels: Mapping[str, str] | None = entry.memo
-    if labels is None:
-        labels = entry.memo = entry.obj["metadata"].get("labels") or NO_LABELS
-    return labels
 
 
 def _fields_test(kind: Kind, terms: tuple[FieldTerm, ...]) -> Predicate | None:

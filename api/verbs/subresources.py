@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from podium.api.groups.core.pod_validation import resize
 from podium.api.kinds import Kind
 from podium.api.strategy import Strategy
 from podium.api.types import Obj
@@ -99,21 +100,6 @@ def _keeps_ephemeral_containers(new: Obj, old: Obj) -> list[Cause]:
     return faults
 
 
-def _resources(new: Obj, sent: Obj) -> None:
-    """pods/resize: the resources and resize policies of the containers."""
-    spec = dict(new["spec"])
-    for field in ("containers", "initContainers"):
-        wanted = {entry.get("name"): entry for entry in sent["spec"].get(field) or ()}
-        if field in spec:
-            spec[field] = [_resized(entry, wanted.get(entry["name"], entry)) for entry in spec[field]]
-    new["spec"] = spec
-
-
-def _resized(container: Obj, wanted: Obj) -> Obj:
-    changed: Obj = {key: wanted[key] for key in ("resources", "resizePolicy") if key in wanted}
-    return container | changed
-
-
 def _approval(new: Obj, sent: Obj) -> None:
     """certificatesigningrequests/approval: the conditions of the status."""
     new["status"] = {**(new.get("status") or {}), "conditions": sent["status"].get("conditions") or []}
@@ -126,6 +112,6 @@ def _keeps_decision(new: Obj, old: Obj) -> list[Cause]:
 _PARTS: dict[str, Part] = {
     "finalize": Part(_finalizers),
     "ephemeralcontainers": Part(_ephemeral_containers, _keeps_ephemeral_containers),
-    "resize": Part(_resources),
+    "resize": Part(resize.move, resize.check),
     "approval": Part(_approval, _keeps_decision),
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from podium.api.ask import Ask, Made, Outcome, copied
-from podium.api.core import Core, missing, shown
+from podium.api.core import Core, missing, presented
 from podium.api.store.base import Entry, Missing, Stale
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, invalid, modified
@@ -23,12 +23,22 @@ ATTEMPTS = 5
 Change = Callable[[Obj], Obj]
 
 
+class StandIn(NamedTuple):
+    """The object as which a subresource shows another, and in whose place admission sees it: `show` makes
+    it, `put` brings what admission made of it into the other."""
+
+    show: Callable[[Obj], Obj]
+    put: Callable[[Obj, Obj], None]
+
+
 class Rule(NamedTuple):
     """Which part of the object a request may change. `prepare` puts back what it may not (in `new`, which
-    is its own), `validate` judges the rest."""
+    is its own), `validate` judges the rest. What is `admitted` already is not shown to admission."""
 
     prepare: Callable[[Obj, Obj], None]
     validate: Callable[[Obj, Obj], list[Cause]]
+    stand_in: StandIn | None = None
+    admitted: bool = False
 
 
 class Result(NamedTuple):
@@ -45,8 +55,8 @@ async def update(core: Core, ask: Ask, rule: Rule, obj: Obj, duplicates: Sequenc
     if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is None:
         if ask.subresource or not ask.kind.strategy.allow_create_on_update:
             raise missing(ask)
-        return Result(shown(ask.kind, await insert(core, ask, obj)), created=True)
-    return Result(shown(ask.kind, await change(core, ask, rule, lambda old: copied(obj))))
+        return Result(await presented(ask.kind, await insert(core, ask, obj)), created=True)
+    return Result(await presented(ask.kind, await change(core, ask, rule, lambda old: copied(obj))))
 
 
 async def change(
@@ -60,11 +70,14 @@ async def change(
         entry = core.store.latest(key)
         if entry is None:
             raise missing(ask)
-        new = make(entry.obj)
-        check_version(ask, new, entry.obj)
-        await _prepare(core, ask, rule, new, entry.obj)
-        if not applies and ("managedFields" in new["metadata"] or "managedFields" in entry.obj["metadata"]):
-            track(ask, new, entry.obj, core.clock())
+        old = entry.obj
+        if ask.kind.translation is not None:
+            [old] = await ask.kind.translation.read([old])
+        new = make(old)
+        check_version(ask, new, old)
+        await _prepare(core, ask, rule, new, old)
+        if not applies and ("managedFields" in new["metadata"] or "managedFields" in old["metadata"]):
+            track(ask, new, old, core.clock())
         try:
             return await _commit(core, ask, entry, new)
         except Stale:
@@ -77,19 +90,40 @@ async def change(
 async def _prepare(core: Core, ask: Ask, rule: Rule, new: Obj, old: Obj) -> None:
     carry_over(ask, new, old)
     ask.kind.strategy.default(new)
-    await core.mutate(ask, "UPDATE", new, old)
+    await _mutate(core, ask, rule, new, old)
     rule.prepare(new, old)
     ask.kind.strategy.stamp(new, old, core.clock())
-    if causes := rule.validate(new, old):
+    if ask.kind.strategy.lengthy:
+        from podium.api.cel.patience import patiently
+
+        causes = await patiently(lambda: rule.validate(new, old))
+    else:
+        causes = rule.validate(new, old)
+    if causes:
         raise invalid(ask.kind.resource.kind, ask.name, causes, ask.kind.resource.group)
-    await core.validate(ask, "UPDATE", new, old)
+    if rule.stand_in is not None:
+        show = rule.stand_in.show
+        await core.validate(ask, "UPDATE", show(new), show(old))
+    elif not rule.admitted:
+        await core.validate(ask, "UPDATE", new, old)
     if not ask.subresource:
         ask.warnings += ask.kind.strategy.warnings(new)
+
+
+async def _mutate(core: Core, ask: Ask, rule: Rule, new: Obj, old: Obj) -> None:
+    if rule.stand_in is not None:
+        shown = rule.stand_in.show(new)
+        await core.mutate(ask, "UPDATE", shown, rule.stand_in.show(old))
+        rule.stand_in.put(new, shown)
+    elif not rule.admitted:
+        await core.mutate(ask, "UPDATE", new, old)
 
 
 async def _commit(core: Core, ask: Ask, entry: Entry, new: Obj) -> Outcome:
     """What changes nothing is not written: the version stays, and nobody is woken."""
     metadata_of(new)["resourceVersion"] = str(entry.revision)
+    if ask.kind.translation is not None:
+        new = await ask.kind.translation.write(new)
     ends = ends_with_update(ask.kind.resource, new, entry.obj)
     if new == entry.obj and not ends and not entry.stale:
         return entry

@@ -7,11 +7,12 @@ store hands them out, many at once when there are many, and each is encoded once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 from podium.api.ask import Ask
 from podium.api.core import Closable, Core
+from podium.api.kinds import Kind, Translation
 from podium.api.store.base import Entry, Event, Store, Watch
 from podium.api.verbs.list import TURN, ListOptions
 from podium.api.verbs.selecting import Predicate, select
@@ -55,8 +56,10 @@ class Stream:
         options: WatchOptions,
         initial: Iterable[Entry],
         marked: bool,
+        kind: Kind,
     ) -> None:
         self._watch = watch
+        self.kind = kind
         self._matches = matches
         self._options = options
         self._initial = list(initial)
@@ -76,9 +79,8 @@ class Stream:
     async def steps(self) -> AsyncIterator[Step]:
         """Ends when its time is over or the server stops. Raises 410 and WatchDropped."""
         for start in range(0, len(self._initial), TURN):
-            yield [
-                Change("ADDED", Event("ADDED", entry, None)) for entry in self._initial[start : start + TURN]
-            ]
+            if entries := await self._present(self._initial[start : start + TURN]):
+                yield [Change("ADDED", Event("ADDED", entry, None)) for entry in entries]
         self._initial.clear()
         if self._marked:
             yield Bookmark(self._start, initial=True)
@@ -102,8 +104,29 @@ class Stream:
                 due = loop.time() + every
                 yield Bookmark(self._watch.progress)
                 continue
+            if self.kind.translation is not None:
+                selecting = self._matches is not None
+                events = await translated(self.kind.translation, events, selecting=selecting)
             if changes := seen(events, self._matches):
                 yield changes
+
+    async def _present(self, entries: list[Entry]) -> list[Entry]:
+        """Of entries, those that the watcher selects."""
+        if self.kind.translation is not None:
+            entries = await self.kind.translation.view(entries)
+        matches = self._matches
+        return entries if matches is None else [entry for entry in entries if matches(entry)]
+
+
+async def translated(to: Translation, events: Sequence[Event], *, selecting: bool) -> tuple[Event, ...]:
+    """The events in the version of the watcher, who needs the former states where it selects. Raises 500."""
+    entries = await to.view([event.entry for event in events])
+    former = [event.prev for event in events if event.prev is not None] if selecting else []
+    views = iter(await to.view(former)) if former else iter(())
+    return tuple(
+        Event(event.type, entry, next(views, None) if event.prev is not None else None)
+        for event, entry in zip(events, entries, strict=True)
+    )
 
 
 def seen(events: Iterable[Event], matches: Predicate | None) -> list[Change]:
@@ -138,11 +161,10 @@ def _open(core: Core, ask: Ask, options: WatchOptions) -> Stream:
     from_now = initial or (initial is None and version in ("", "0"))
     if not from_now:
         after = parse(version) if version else core.store.revision
-        return Stream(core.store.watch(prefix, after), matches, options, (), marked=False)
+        return Stream(core.store.watch(prefix, after), matches, options, (), marked=False, kind=ask.kind)
     present, watch = _present(core.store, prefix)
-    if matches is not None:
-        present = [entry for entry in present if matches(entry)]
-    return Stream(watch, matches, options, present, marked=bool(initial and options.bookmark_every))
+    marked = bool(initial and options.bookmark_every)
+    return Stream(watch, matches, options, present, marked=marked, kind=ask.kind)
 
 
 def _present(store: Store, prefix: str) -> tuple[list[Entry], Watch]:

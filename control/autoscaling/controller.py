@@ -169,7 +169,7 @@ class HorizontalAutoscaler(Controller):
         except ValueError as error:
             why = f"couldn't convert selector into a corresponding internal selector object: {error}"
             raise self._unselected(found, draft, "InvalidSelector", why, why, target) from None
-        pods = [pod for pod in self.pods.list(namespace) if selector.matches(pod["metadata"].get("labels"))]
+        pods = self.pods.selected(selector, namespace)
         if len(rivals := self._scalers(namespace, pods)) > 1:
             why = f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(rivals)}]"
             raise self._unselected(found, draft, "AmbiguousSelector", why, why, target)

@@ -82,7 +82,7 @@ class DisruptionController(Controller):
             return
         now = self.context.now()
         selector = from_label_selector(budget["spec"].get("selector"))
-        pods = [pod for pod in self.pods.list(namespace) if selector.matches(pod["metadata"].get("labels"))]
+        pods = self.pods.selected(selector, namespace)
         self._tell(budget, pods, now)
         try:
             workloads = await self.scales.of(pods) if asks_workloads(budget["spec"]) else {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from podium.api.types import Obj
 from podium.api.types.meta import deleting, key_of, namespace_of
+from podium.api.types.selectors import from_map
 from podium.client.informer import Informer
 from podium.control.pods import is_finished, is_ready
 
@@ -35,10 +36,7 @@ def matches(selector: Mapping[str, str], labels: Mapping[str, str] | None) -> bo
 
 def selected(service: Obj, pods: Informer) -> list[Obj]:
     """The pods of the Service's namespace that it selects."""
-    selector = selector_of(service)
-    return [
-        pod for pod in pods.list(namespace_of(service)) if matches(selector, pod["metadata"].get("labels"))
-    ]
+    return pods.selected(from_map(selector_of(service)), namespace_of(service))
 
 
 def by_selector(service: Obj) -> Iterable[str]:

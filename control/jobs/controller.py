@@ -35,7 +35,10 @@ class JobController(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.queue = WorkQueue(clock=context.clock, base_delay=RETRY, max_delay=RETRY_MOST)
+        self.queue = WorkQueue(
+            clock=context.clock, base_delay=RETRY, max_delay=RETRY_MOST,
+            meter=context.numbers.queue(self.name),
+        )  # fmt: skip
         self.recorder = context.recorder(self.name)
         self.expectations = Expectations()
         self.jobs = self.watch(JOBS)

@@ -59,9 +59,9 @@ class ReplicaController(Controller):
     workers = 5
 
     def __init__(self, context: Context, kind: Kind = REPLICA_SET) -> None:
+        self.name = kind.component
         super().__init__(context)
         self.kind = kind
-        self.name = kind.component
         self.recorder = context.recorder(kind.component)
         self.expectations = Expectations()
         self._requests = PodRequests(context.client, self.recorder, self.expectations)

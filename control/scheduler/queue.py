@@ -74,6 +74,18 @@ class SchedulingQueue:
     def __contains__(self, uid: str) -> bool:
         return uid in self._pods
 
+    def counts(self) -> dict[str, int]:
+        """How many wait, by where, as `scheduler_pending_pods` has it."""
+        counts = {"active": 0, "backoff": 0, "unschedulable": 0}
+        for waiting in self._pods.values():
+            place = "unschedulable" if waiting.state == "parked" else waiting.state
+            counts["active" if place == "out" else place] += 1
+        return counts
+
+    def tried(self, uid: str) -> bool:
+        """Whether the pod is still in here, after an attempt that found no place for it."""
+        return uid in self._pods
+
     @property
     def clock(self) -> Clock:
         return self._clock or asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
 from podium.api.types import Obj, meta
@@ -13,6 +14,7 @@ from podium.client.base import Client
 from podium.client.clock import Clock
 from podium.client.events import EventRecorder
 from podium.client.factory import InformerFactory
+from podium.control.numbers import SchedulingMeter
 from podium.control.scheduler import notices
 from podium.control.scheduler.binder import NotBound, VolumeBinder, bind
 from podium.control.scheduler.decide import Decider, Decision, Rejection
@@ -71,6 +73,7 @@ class Scheduler:
         config: SchedulerConfig | None = None,
         clock: Clock | None = None,
         permits: Sequence[Permit] = (),
+        meter: SchedulingMeter | None = None,
     ) -> None:
         self._client = client
         self._config = config or SchedulerConfig()
@@ -84,6 +87,8 @@ class Scheduler:
             max_backoff=self._config.max_backoff,
             namespaces=self._picture.census.namespaces,
         )
+        self._meter = meter or SchedulingMeter()
+        self._meter.pending = self._queue.counts
         self._observer = Observer(known, self._config, self._picture, self._queue)
         self._storage = storage_of(known)
         self._deciders = {
@@ -135,13 +140,19 @@ class Scheduler:
 
     def _decide_safely(self, needs: Needs, tasks: asyncio.TaskGroup) -> _Placement | None:
         """What is to be bound now; what has to wait for its claims or a permit goes its own way."""
+        began = perf_counter()
         try:
             placement = self._decide(needs, tasks)
         except Exception as error:  # one pod's fault must not keep the others waiting
+            self._meter.attempted("error", needs.scheduler, perf_counter() - began)
             log.exception("pod %s/%s could not be decided on", needs.namespace, needs.name)
             self._queue.retry(needs.uid)
             self._notices.put_nowait(_Notice(needs, "SchedulerError", str(error)))
             return None
+        if placement is not None:
+            self._meter.attempted("scheduled", needs.scheduler, perf_counter() - began)
+        elif self._queue.tried(needs.uid):
+            self._meter.attempted("unschedulable", needs.scheduler, perf_counter() - began)
         if placement is not None and (placement.decision.volumes is not None or self._permits):
             self._slow[needs.uid] = (placement, tasks.create_task(self._bind_slowly(placement)))
             return None
@@ -177,6 +188,7 @@ class Scheduler:
         self, needs: Needs, pod: Obj, decider: Decider, rejection: Rejection, tasks: asyncio.TaskGroup
     ) -> None:
         found = self._preempt(needs, decider, rejection) if decider.profile.preempts else ""
+        self._meter.preempted += isinstance(found, Candidate)
         self._queue.park(needs, rejection.plugins)
         message, nominated = rejection.message, None
         if isinstance(found, Candidate):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
+
+from process import Process
 
 from podium.runtime.containerd.process import listener
 
@@ -16,12 +17,12 @@ def measure(run_dir: str, seconds: float) -> dict[str, Any]:
     pids = daemons(run_dir)
     if not pids:
         raise SystemExit(f"no daemons in {run_dir}: is a cluster up there? (--run-dir names another)")
-    before = {name: _cpu(pid) for name, pid in pids.items()}
+    before = {name: Process(pid).cpu for name, pid in pids.items()}
     time.sleep(seconds)
     figures: dict[str, Any] = {
         name: {
-            "resident_mb": round(resident(pid), 1),
-            "cpu_percent": round((_cpu(pid) - before[name]) / seconds * 100, 2),
+            "resident_mb": round(Process(pid).resident, 1),
+            "cpu_percent": round((Process(pid).cpu - before[name]) / seconds * 100, 2),
         }
         for name, pid in pids.items()
     }
@@ -49,16 +50,3 @@ def daemons(run_dir: str) -> dict[str, int]:
         if pid := listener(str(path / "containerd" / "containerd.sock")):
             found[f"{'' if path == run else path.name + '/'}containerd"] = pid
     return found
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> float:
-    """Megabytes."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

@@ -7,12 +7,13 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 Request = bytes
+Made = TypeVar("Made", bound="_Connection")
 
 
 @dataclass
@@ -42,7 +43,9 @@ class _Connection(asyncio.Protocol):
         self.answer: asyncio.Future[tuple[int, int]] | None = None
         self.parser = httptools.HttpResponseParser(self)
         self.size = 0
-        self.error = b""
+        # Of errors, and of answers that somebody wants to read.
+        self.text = b""
+        self.keeps = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio's.
@@ -53,8 +56,8 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self.size += len(body)
-        if self.parser.get_status_code() >= 300:
-            self.error += body
+        if self.parser.get_status_code() >= 300 or self.keeps:
+            self.text += body
 
     def on_message_complete(self) -> None:
         answer, self.answer = self.answer, None
@@ -67,11 +70,35 @@ class _Connection(asyncio.Protocol):
             self.answer.set_exception(error or ConnectionResetError("closed by the server"))
 
     async def send(self, request: Request) -> tuple[int, int]:
-        self.size, self.error = 0, b""
+        self.size, self.text = 0, b""
         self.answer = asyncio.get_running_loop().create_future()
         assert self.transport
         self.transport.write(request)
         return await self.answer
+
+
+class Watcher(_Connection):
+    """One watch: counts the events that come in, and says when there were `wanted` of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events = 0
+        self.wanted = 0
+        self.reached: asyncio.Future[None] | None = None
+
+    def on_body(self, body: bytes) -> None:
+        self.events += body.count(b"\n")
+        if self.reached and not self.reached.done() and self.events >= self.wanted:
+            self.reached.set_result(None)
+
+    def expect(self, events: int) -> asyncio.Future[None]:
+        self.events, self.wanted = 0, events
+        self.reached = asyncio.get_running_loop().create_future()
+        return self.reached
+
+    def watch(self, request: Request) -> None:
+        assert self.transport
+        self.transport.write(request)
 
 
 class Server:
@@ -98,9 +125,31 @@ class Server:
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     async def connect(self) -> _Connection:
+        return await self._connected(_Connection)
+
+    async def watch(self, path: str) -> Watcher:
+        """A watch of `path` that the server has begun to answer."""
+        watcher = await self._connected(Watcher)
+        watcher.watch(self.request("GET", path))
+        return watcher
+
+    async def _connected(self, make: Callable[[], Made]) -> Made:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self.context)
+        _, connection = await loop.create_connection(make, self.host, self.port, ssl=self.context)
         return connection
+
+    async def waits(self, path: str, until: asyncio.Task[object], every: float = 0.002) -> list[float]:
+        """How long a small request takes, again and again on a connection of its own, until `until` is done:
+        what others feel of it. In seconds."""
+        client, taken = await self.connect(), []
+        while not until.done():
+            before = time.perf_counter()
+            await client.send(self.request("GET", path))
+            taken.append(time.perf_counter() - before)
+            await asyncio.sleep(every)
+        if client.transport:
+            client.transport.close()
+        return taken
 
     async def run(self, requests: Iterator[Request], connections: int) -> Outcome:
         """All of `requests`, over `connections` at once, each answer awaited before the connection's next
@@ -123,7 +172,16 @@ class Server:
             status, _ = await client.send(request)
             outcome.latencies.append(clock() - before)
             if status >= 300:
-                outcome.failures.append(f"{status} {client.error[:300]!r}")
+                outcome.failures.append(f"{status} {client.text[:300]!r}")
+
+    async def read(self, path: str) -> bytes:
+        """The body of one answer."""
+        client = await self.connect()
+        client.keeps = True
+        await client.send(self.request("GET", path))
+        if client.transport:
+            client.transport.close()
+        return client.text
 
     async def once(self, make: Callable[[], Request]) -> tuple[float, int]:
         """Seconds and bytes of one request on a fresh, already open connection."""

@@ -32,6 +32,7 @@ WHAT = {
     "rollout": "requests lost while a Deployment of 10 replicas is rolled out at 500 requests a second",
     "hpa": "from load to a scaled up Deployment, with the default sync period",
     "api": "the API server with 8,000 pods",
+    "server": "the server's process: ready, idle, and bounded while pods come and go (one of its own)",
     "scheduler": "pods bound to simulated nodes, up to 10,000 on 1,000 (not unless asked for)",
     "idle": "memory and CPU of this machine's cluster while nothing happens",
     "nodes": "three nodes: `podium up --nodes 3` to all Ready, and the idle cluster (one of its own)",
@@ -54,11 +55,11 @@ def main() -> None:
     parser.add_argument("--run-dir", default="/run/podium", help="for `idle` and `scheduler`")
     parser.add_argument("--pods", type=int, default=20, help="how many for `pods`")
     parser.add_argument("--nodes", type=int, default=1000, help="at most how many for `scheduler`")
-    parser.add_argument("--seconds", type=float, default=30, help="how long for `idle` and `nodes`")
+    parser.add_argument("--seconds", type=float, default=30, help="how long for `idle`, `nodes` and `server`")
     options = parser.parse_args()
     if unknown := set(options.what) - set(WHAT):
         parser.error(f"nothing to measure is called {', '.join(sorted(unknown))}")
-    chosen = options.what or [name for name in WHAT if name not in ("up", "nodes", "scheduler")]
+    chosen = options.what or [name for name in WHAT if name not in ("up", "nodes", "scheduler", "server")]
     print(json.dumps({name: _measure(name, options) for name in chosen}, indent=2))
 
 
@@ -68,8 +69,8 @@ def _measure(name: str, options: argparse.Namespace) -> Any:
         return idle.measure(options.run_dir, options.seconds)
     if name == "up":
         return _up(options)
-    if name == "nodes":
-        return _nodes(options.seconds)
+    if name in ("nodes", "server"):
+        return _apart(name, options.seconds)
     return uvloop.run(_through_api(name, options))
 
 
@@ -98,8 +99,8 @@ async def _through_api(name: str, options: argparse.Namespace) -> Any:
         await asyncio.sleep(0)
 
 
-def _nodes(seconds: float) -> Any:
-    script = str(Path(__file__).with_name("nodes.py"))
+def _apart(name: str, seconds: float) -> Any:
+    script = str(Path(__file__).with_name(f"{name}.py"))
     done = subprocess.run(
         ["unshare", "--net", sys.executable, script, str(seconds)], check=True, stdout=subprocess.PIPE
     )

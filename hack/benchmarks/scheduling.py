@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import idle
 import orjson
 from load import Server
+from process import Process
 
 from podium.api.types import Obj
 from podium.api.types import resources as r
@@ -82,7 +83,7 @@ async def _round(server: Server, client: Client, entry: Round, run_dir: str) -> 
 def _resident(run_dir: str) -> float:
     """Megabytes of the server on this machine; 0 where there is none."""
     pids = idle.daemons(run_dir) if Path(run_dir).is_dir() else {}
-    return idle.resident(pids["server"]) if "server" in pids else 0.0
+    return Process(pids["server"]).resident if "server" in pids else 0.0
 
 
 async def _bind(server: Server, client: Client, entry: Round) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import orjson
 
 from podium.api.schema import definitions
-from podium.api.schema.openapi import gnostic
+from podium.api.schema.openapi import gnostic, merging
 from podium.api.schema.openapi.builders import V2, V3
 from podium.api.types import Obj
 from podium.api.types.resources import BUILT_IN, Resource
@@ -60,6 +60,7 @@ class Documents:
         self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
         self._added: Mapping[str, Added] = {}
+        self._others: Mapping[str, Obj] = {}
         self._groups = _grouped(resources)
 
     def extend(self, added: Mapping[str, Added]) -> None:
@@ -77,6 +78,16 @@ class Documents:
                 self._built.pop(key, None)
             for path in stale:
                 self._hashes.pop(path, None)
+
+    def join(self, others: Mapping[str, Obj]) -> None:
+        """Parts of the v2 document that others serve (see `merging`), by a name of the caller's, in place of
+        what was joined before."""
+        with self._lock:
+            if others == self._others:
+                return
+            self._others = dict(others)
+            for key in ("v2", "v2 protobuf"):
+                self._built.pop(key, None)
 
     def v3_index(self, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
         """What /openapi/v3 answers: every group version with a URL that changes with its document. `more`
@@ -138,7 +149,8 @@ class Documents:
         for entry in self._added.values():
             raw |= entry.for_v2
         resources = [resource for group in self._groups.values() for resource in group]
-        return V2(raw, self._version).document(resources)
+        document = V2(raw, self._version).document(resources)
+        return merging.merge(document, (part for _, part in sorted(self._others.items())))
 
 
 def _grouped(resources: Iterable[Resource]) -> dict[str, list[Resource]]:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
+
+import orjson
 
 from podium.api.schema.body import MAX_DEPTH, too_deep
 from podium.api.types import Obj, errors
@@ -16,9 +18,12 @@ MAX_OPERATIONS = 10_000
 _VALUED = ("add", "replace", "test")
 _SOURCED = ("move", "copy")
 
-# The document and every copied value together may not grow beyond this many bytes-worth of nodes by `copy`
-# operations.
-MAX_COPIED_NODES = 100_000
+# Bytes that the `copy` operations of one patch may add (upstream's number).
+MAX_COPIED = 3 << 20
+
+
+# Containers that were made for this patch, by identity.
+Own: TypeAlias = dict[int, Any]
 
 
 class _Inapplicable(Exception):
@@ -30,16 +35,20 @@ def json_patch(doc: Obj, operations: Any) -> Obj:
     _check(operations)
     result: Any = doc
     copied = 0
+    # What has been copied already need not be copied for the next operation. Held here, so that no identity
+    # comes back.
+    own: Own = {}
     for operation in operations:
         try:
             if operation["op"] == "copy":
-                copied += _size(_get(result, _pointer(operation["from"])))
-                if copied > MAX_COPIED_NODES:
+                copied += len(orjson.dumps(_get(result, _pointer(operation["from"]))))
+                if copied > MAX_COPIED:
                     raise errors.too_large(
-                        f"The copy operations of a JSON patch may add {MAX_COPIED_NODES} values"
+                        "Unable to complete the copy, the accumulated size increase of copy is "
+                        f"{copied}, exceeding the limit {MAX_COPIED}"
                     )
-            result = _OPERATIONS[operation["op"]](result, operation)
-        except (_Inapplicable, RecursionError):
+            result = _OPERATIONS[operation["op"]](result, operation, own)
+        except (_Inapplicable, RecursionError, orjson.JSONEncodeError):
             raise _rejected() from None
     if not isinstance(result, dict) or too_deep(result):
         raise _rejected()
@@ -103,12 +112,15 @@ def _index(token: str, last: int) -> int:
     return int(token)
 
 
-def _change(node: Any, tokens: list[str], change: Callable[[Any, str], None]) -> Any:
+def _change(node: Any, tokens: list[str], change: Callable[[Any, str], None], own: Own) -> Any:
     """`node` with `change(container, last token)` done to a copy of the container that `tokens` lead to; the
-    containers on the way are copied too."""
+    containers on the way are copied too, each once for all operations."""
     if not isinstance(node, (dict, list)):
         raise _Inapplicable
-    fresh: Any = node.copy()
+    fresh: Any = node
+    if id(node) not in own:
+        fresh = node.copy()
+        own[id(fresh)] = fresh
     token = tokens[0]
     if len(tokens) == 1:
         change(fresh, token)
@@ -116,11 +128,11 @@ def _change(node: Any, tokens: list[str], change: Callable[[Any, str], None]) ->
     key: Any = token if isinstance(fresh, dict) else _index(token, len(fresh) - 1)
     if isinstance(fresh, dict) and key not in fresh:
         raise _Inapplicable
-    fresh[key] = _change(fresh[key], tokens[1:], change)
+    fresh[key] = _change(fresh[key], tokens[1:], change, own)
     return fresh
 
 
-def _put(doc: Any, tokens: list[str], value: Any) -> Any:
+def _put(doc: Any, tokens: list[str], value: Any, own: Own) -> Any:
     if not tokens:
         return value
 
@@ -132,10 +144,10 @@ def _put(doc: Any, tokens: list[str], value: Any) -> Any:
         else:
             container.insert(_index(token, len(container)), value)
 
-    return _change(doc, tokens, put)
+    return _change(doc, tokens, put, own)
 
 
-def _drop(doc: Any, tokens: list[str]) -> Any:
+def _drop(doc: Any, tokens: list[str], own: Own) -> Any:
     if not tokens:
         raise _Inapplicable
 
@@ -147,18 +159,18 @@ def _drop(doc: Any, tokens: list[str]) -> Any:
         else:
             del container[_index(token, len(container) - 1)]
 
-    return _change(doc, tokens, drop)
+    return _change(doc, tokens, drop, own)
 
 
-def _add(doc: Any, operation: Obj) -> Any:
-    return _put(doc, _pointer(operation["path"]), operation["value"])
+def _add(doc: Any, operation: Obj, own: Own) -> Any:
+    return _put(doc, _pointer(operation["path"]), operation["value"], own)
 
 
-def _remove(doc: Any, operation: Obj) -> Any:
-    return _drop(doc, _pointer(operation["path"]))
+def _remove(doc: Any, operation: Obj, own: Own) -> Any:
+    return _drop(doc, _pointer(operation["path"]), own)
 
 
-def _replace(doc: Any, operation: Obj) -> Any:
+def _replace(doc: Any, operation: Obj, own: Own) -> Any:
     tokens = _pointer(operation["path"])
     _get(doc, tokens)
     if not tokens:
@@ -167,25 +179,25 @@ def _replace(doc: Any, operation: Obj) -> Any:
     def replace(container: Any, token: str) -> None:
         container[token if isinstance(container, dict) else int(token)] = operation["value"]
 
-    return _change(doc, tokens, replace)
+    return _change(doc, tokens, replace, own)
 
 
-def _move(doc: Any, operation: Obj) -> Any:
+def _move(doc: Any, operation: Obj, own: Own) -> Any:
     source, target = _pointer(operation["from"]), _pointer(operation["path"])
     if len(target) > len(source) and target[: len(source)] == source:
         raise _Inapplicable
     value = _get(doc, source)
     if source == target:
         return doc
-    return _put(_drop(doc, source), target, value)
+    return _put(_drop(doc, source, own), target, value, own)
 
 
-def _copy(doc: Any, operation: Obj) -> Any:
+def _copy(doc: Any, operation: Obj, own: Own) -> Any:
     value = copy.deepcopy(_get(doc, _pointer(operation["from"])))
-    return _put(doc, _pointer(operation["path"]), value)
+    return _put(doc, _pointer(operation["path"]), value, own)
 
 
-def _test(doc: Any, operation: Obj) -> Any:
+def _test(doc: Any, operation: Obj, own: Own) -> Any:
     tokens, wanted = _pointer(operation["path"]), operation["value"]
     try:
         found = _get(doc, tokens)
@@ -211,14 +223,6 @@ def _equal(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _size(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + sum(map(_size, value.values()))
-    if isinstance(value, list):
-        return 1 + sum(map(_size, value))
-    return 1
-
-
-_OPERATIONS: dict[str, Callable[[Any, Obj], Any]] = {
+_OPERATIONS: dict[str, Callable[[Any, Obj, Own], Any]] = {
     "add": _add, "remove": _remove, "replace": _replace, "move": _move, "copy": _copy, "test": _test,
 }  # fmt: skip

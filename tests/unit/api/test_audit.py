@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
@@ -16,7 +17,12 @@ from podium.api.audit.policy import LEVELS, Asked, PolicyError, read_policy
 from podium.api.auth.users import User
 from podium.api.server import ApiServer, ServerConfig
 from podium.api.types import Obj
-from tests.unit.api.http.harness import DEFAULT, Http, config_map
+from podium.api.types.resources import (
+    VALIDATING_ADMISSION_POLICIES,
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
+)
+from tests.unit.api.http.harness import DEFAULT, Http, config_map, pod
+from tests.unit.api.http.node import Node
 
 MAPS = f"{DEFAULT}/configmaps"
 EVE = User("eve", ("devs", "system:authenticated"))
@@ -170,6 +176,39 @@ async def test_a_write_is_recorded_with_what_was_asked_and_answered(
     assert complete["requestReceivedTimestamp"] < complete["stageTimestamp"]
 
 
+async def test_what_policies_note_and_would_refuse_is_recorded(
+    recording: ApiServer, audited: Http, sink: AuditLog, tmp_path: Path
+) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "true"}, {"expression": "has(object.immutable)", "message": "sealed"}],
+        "auditAnnotations": [{"key": "name", "valueExpression": "'is ' + object.metadata.name"}],
+    }
+    bound = {"policyName": "p", "validationActions": ["Warn", "Audit"]}
+    client = recording.client
+    await client.create(VALIDATING_ADMISSION_POLICIES, {"metadata": {"name": "p"}, "spec": spec})
+    await client.create(VALIDATING_ADMISSION_POLICY_BINDINGS, {"metadata": {"name": "b"}, "spec": bound})
+    answer = await audited.post(MAPS, config_map("noted"))
+    assert answer.code == 201
+    assert (
+        "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': sealed"
+        in (answer.headers["Warning"])
+    )
+    written = [event for event in events(sink, tmp_path) if event["verb"] == "create"]
+    noted = written[-1]["annotations"]
+    assert noted["p/name"] == "is noted"
+    assert json.loads(noted["validation.policy.admission.k8s.io/validation_failure"]) == [
+        {
+            "message": "sealed",
+            "policy": "p",
+            "binding": "b",
+            "expressionIndex": 1,
+            "validationActions": ["Warn", "Audit"],
+        }
+    ]
+
+
 async def test_a_failure_is_recorded_with_its_status(audited: Http, sink: AuditLog, tmp_path: Path) -> None:
     await audited("GET", f"{MAPS}/nothing")
     status = events(sink, tmp_path)[-1]["responseStatus"]
@@ -203,6 +242,64 @@ async def test_who_shows_a_bad_token_is_recorded_without_a_name(
         code = reply.status
     last = events(sink, tmp_path)[-1]
     assert last["responseStatus"]["code"] == code
+
+
+async def test_why_nobody_knows_who_it_was_is_recorded(
+    recording: ApiServer, audited: Http, sink: AuditLog, tmp_path: Path
+) -> None:
+    host, port = await recording.serve(tls=False)
+    async with aiohttp.ClientSession() as session:
+        for headers in ({}, {"Authorization": "Bearer x"}):
+            async with session.put(f"http://{host}:{port}{MAPS}/a", headers=headers) as reply:
+                assert reply.status == 401
+    failed = [event for event in events(sink, tmp_path) if event["stage"] == "ResponseStarted"]
+    event = failed[-1]
+    assert (event["verb"], event["user"]) == ("update", {})
+    assert event["objectRef"] == {
+        "resource": "configmaps", "namespace": "default", "name": "a", "apiVersion": "v1"
+    }  # fmt: skip
+    assert event["responseStatus"]["code"] == 401
+    assert event["responseStatus"]["message"] == "Authentication failed, attempted: bearer"
+
+
+async def test_who_may_not_act_as_somebody_is_recorded_himself(
+    audited: Http, sink: AuditLog, tmp_path: Path
+) -> None:
+    reply = await audited("GET", MAPS, headers={"Impersonate-Group": "admins"})
+    assert reply.code == 400
+    event = events(sink, tmp_path)[-1]
+    assert event["user"]["username"] == "kubernetes-admin"
+    assert "impersonatedUser" not in event
+    assert (event["verb"], event["responseStatus"]["code"]) == ("list", 400)
+
+
+async def test_an_upgraded_connection_is_recorded_and_counted(
+    recording: ApiServer, audited: Http, sink: AuditLog, tmp_path: Path
+) -> None:
+    node = Node(recording)
+    await node.start(audited)
+    await audited.made(f"{DEFAULT}/pods", pod("web", node.name))
+    url = f"{audited.base}{DEFAULT}/pods/web/exec?command=true&stdout=1"
+    headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+    async with audited.session.post(url, headers=headers) as upgraded:
+        assert upgraded.status == 101
+        labels = 'group="",resource="pods",scope="resource",subresource="exec",verb="CONNECT"'
+        assert f"apiserver_longrunning_requests{{{labels}" in (await audited.get("/metrics")).text
+    refused = await audited("POST", f"{DEFAULT}/pods/web/exec", headers=headers)
+    assert refused.code == 400
+    await recording.close()
+    node.stop_listening()
+    recorded = [each for each in events(sink, tmp_path) if "objectRef" in each]
+    found = [each for each in recorded if each["objectRef"].get("subresource") == "exec"]
+    told = {(each["stage"], each["responseStatus"]["code"]) for each in found}
+    assert told == {("ResponseStarted", 101), ("ResponseComplete", 101), ("ResponseComplete", 400)}
+    assert found[0]["verb"] == "create"
+    assert found[0]["user"]["username"] == "kubernetes-admin"
+
+
+async def test_an_answer_names_its_record(audited: Http) -> None:
+    reply = await audited("POST", MAPS, config_map("a"), {"Audit-ID": "mine"})
+    assert reply.headers["Audit-ID"] == "mine"
 
 
 def test_the_log_is_rotated_by_size_and_old_ones_go(tmp_path: Path) -> None:

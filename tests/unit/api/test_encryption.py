@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sqlite3
 from pathlib import Path
@@ -17,6 +18,7 @@ from podium.api.store.sqlite import SqliteStore
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import CONFIG_MAPS, SECRETS
+from podium.cli.reloading import Reloading
 
 KEY = "/registry/core/secrets/default/a"
 MAP_KEY = "/registry/core/configmaps/default/a"
@@ -176,3 +178,45 @@ async def test_without_its_key_a_secret_cannot_be_read_and_all_else_can(
     await server.client.create(SECRETS, {"metadata": {"name": "other"}}, "default")
     assert (await server.client.get(CONFIG_MAPS, "shown", "default"))["metadata"]["name"] == "shown"
     await ended(server, store)
+
+
+async def test_a_file_that_changes_counts_from_then_on_and_a_bad_one_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(document(aesgcm(ONE)))
+    codec = of(aesgcm(ONE))
+    server, store = await started(tmp_path, codec)
+    try:
+        reloading = Reloading(file, codec, store)
+        await server.client.create(SECRETS, {"metadata": {"name": "a"}}, "default")
+        assert stored(tmp_path, "a").startswith(b"k8s:enc:aesgcm:v1:one:")
+        file.write_text(document(aesgcm(TWO, ONE)))
+        reloading.look()
+        old = await server.client.get(SECRETS, "a", "default")
+        # A replacement that changes nothing is written all the same, with the new key.
+        await server.client.update(SECRETS, old)
+        assert stored(tmp_path, "a").startswith(b"k8s:enc:aesgcm:v1:two:")
+        file.write_text("resources: none of yours")
+        reloading.look()
+        await server.client.create(SECRETS, {"metadata": {"name": "b"}}, "default")
+        assert stored(tmp_path, "b").startswith(b"k8s:enc:aesgcm:v1:two:")
+        [family] = reloading.families()
+        assert list(family.series) == [(("failure",), 1), (("success",), 1)]
+    finally:
+        await ended(server, store)
+
+
+async def test_a_change_of_the_file_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(document(aesgcm(ONE)))
+    codec = of(aesgcm(ONE))
+    reloading = Reloading(file, codec, SqliteStore(tmp_path / "podium.db", codec=codec))
+    following = asyncio.create_task(reloading.run())
+    await asyncio.sleep(0)
+    fresh = tmp_path / "fresh"
+    fresh.write_text(document(aesgcm(TWO, ONE)))
+    fresh.replace(file)
+    async with asyncio.timeout(10):
+        while not codec.seal(KEY, b"{}").startswith(b"k8s:enc:aesgcm:v1:two:"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

@@ -173,3 +173,14 @@ async def test_an_autoscaler_is_the_same_in_both_versions(client: LocalClient) -
     assert again["apiVersion"] == "autoscaling/v1"
     kept = await client.get(resources.HORIZONTAL_POD_AUTOSCALERS, "h", "default")
     assert kept["spec"]["metrics"] == [metric, memory]
+
+
+async def test_whoever_remembers_many_objects_can_have_them_held(client: LocalClient) -> None:
+    await client.create(CONFIG_MAPS, config_map("a", x="1"), "default")
+    listed = await client.list(CONFIG_MAPS, "default")
+    assert [holder.obj for holder in listed.holders] == listed.items
+    async for event in client.watch(CONFIG_MAPS, "default", resource_version="0"):
+        if event.object["metadata"]["name"] == "a":
+            assert event.holder is not None
+            assert event.holder.obj == event.object
+            break

@@ -10,6 +10,7 @@ import pytest
 from podium.api.types import Obj
 from podium.api.types.errors import expired, unavailable
 from podium.api.types.resources import PODS
+from podium.api.types.selectors import parse_labels
 from podium.client.base import ObjList, WatchEvent
 from podium.client.factory import InformerFactory
 from podium.client.informer import Informer
@@ -18,8 +19,12 @@ from ..clock import FakeClock, settle
 from ..frozen import freeze
 
 
-def pod(name: str, version: int, *, namespace: str = "ns", node: str = "", uid: str = "") -> Obj:
-    meta = {"name": name, "namespace": namespace, "uid": uid or name, "resourceVersion": str(version)}
+def pod(
+    name: str, version: int, *, namespace: str = "ns", node: str = "", uid: str = "", **labels: str
+) -> Obj:
+    meta: Obj = {"name": name, "namespace": namespace, "uid": uid or name, "resourceVersion": str(version)}
+    if labels:
+        meta["labels"] = labels
     found: Obj = freeze({"metadata": meta, "spec": {"nodeName": node}})
     return found
 
@@ -77,6 +82,37 @@ async def running(informer: Informer) -> AsyncIterator[Recorder]:
 
 def informer_of(script: Script, **options: Any) -> Informer:
     return Informer(script, PODS, **options)  # type: ignore[arg-type]
+
+
+class Remembered:
+    """A holder that counts how often its object was asked for."""
+
+    def __init__(self, obj: Obj) -> None:
+        self._obj, self.asked = obj, 0
+
+    @property
+    def obj(self) -> Obj:
+        self.asked += 1
+        return self._obj
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self._obj["metadata"].get("labels") or {}
+
+
+async def test_an_object_with_a_holder_is_left_to_that() -> None:
+    holders = [Remembered(pod("a", 1, app="web")), Remembered(pod("b", 2))]
+    script = Script(ObjList([holder.obj for holder in holders], "5", holders))
+    informer = informer_of(script)
+    async with running(informer):
+        seen = [holder.asked for holder in holders]
+        assert [found["metadata"]["name"] for found in informer.selected(parse_labels("app=web"))] == ["a"]
+        assert [holder.asked for holder in holders] == [seen[0] + 1, seen[1]]
+        script.feed.put_nowait(WatchEvent("MODIFIED", pod("b", 6), last := Remembered(pod("b", 6))))
+        await settle()
+        asked = last.asked
+        assert informer.get("b", "ns") == pod("b", 6)
+        assert last.asked == asked + 1
 
 
 async def test_lists_then_follows_the_watch_from_the_lists_revision() -> None:

@@ -104,7 +104,8 @@ class TestCluster:
         self._controllers: asyncio.Task[None] | None = None
 
     async def start_controllers(self) -> None:
-        manager = ControllerManager(self.gate, ManagerConfig(root_ca=ROOT_CA))
+        config = ManagerConfig(root_ca=ROOT_CA, secret_tokens=self.server.secret_token)
+        manager = ControllerManager(self.gate, config)
         self._controllers = asyncio.ensure_future(manager.run())
         await asyncio.wait_for(manager.ready(), PATIENCE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,27 @@ def test_a_path_is_shown_as_messages_have_it() -> None:
     assert fields.shown(path) == '.spec.ports[containerPort=80,protocol="TCP"].name'
     assert fields.shown(("f:finalizers", 'v:"a/b"')) == '.finalizers[="a/b"]'
     assert fields.shown(("f:list", "i:3")) == ".list[3]"
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        {"f:a": 1},
+        {"f:a": None},
+        {"a": {}},
+        {".": {"f:a": {}}},
+        {"k:x": {}},
+        {"k:[]": {}},
+        {"i:x": {}},
+        {"v:": {}},
+        [],
+        "x",
+    ],
+)
+def test_what_is_no_set_of_fields_is_refused(made_up: object) -> None:
+    with pytest.raises(ValueError, match=r"set of fields|JSON|line 1"):
+        fields.check(made_up)
+
+
+def test_a_set_of_fields_is_one() -> None:
+    fields.check({".": {}, "f:a": {'k:{"name":"x"}': {".": {}, "f:b": {}}, 'v:"x"': {}, "i:0": {}}})

@@ -43,6 +43,30 @@ RESOURCES = {
 }
 SCHEMA: Obj = {"openapi": "3.0.0", "info": {"title": "wardle", "version": "0"}, "paths": {}}
 
+FLUNDER = "com.example.wardle.Flunder"
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+SCHEMA_V2: Obj = {
+    "swagger": "2.0",
+    "info": {"title": "wardle", "version": "0"},
+    "paths": {
+        f"{API}/flunders": {
+            "get": {
+                "responses": {"200": {"description": "OK", "schema": {"$ref": f"#/definitions/{FLUNDER}"}}}
+            }
+        },
+        "/api/v1/pods": {"get": {"description": "not its own", "responses": {}}},
+    },
+    "definitions": {
+        FLUNDER: {
+            "type": "object",
+            "properties": {"metadata": {"$ref": f"#/definitions/{META}"}},
+            "x-kubernetes-group-version-kind": [{"group": GROUP, "version": VERSION, "kind": "Flunder"}],
+        },
+        META: {"type": "object", "description": "another one"},
+        "unused": {"type": "string"},
+    },
+}
+
 
 class Sample:
     """Trusts `front`, the CA (PEM) that the server publishes for its front proxy, as an extension API server
@@ -119,6 +143,8 @@ class Sample:
             case ("GET", "/openapi/v3"):
                 url = f"/openapi/v3{API}?hash=1"
                 return web.json_response({"paths": {API[1:]: {"serverRelativeURL": url}}})
+            case ("GET", "/openapi/v2"):
+                return web.json_response(SCHEMA_V2)
             case ("GET", path) if path == f"/openapi/v3{API}":
                 return web.json_response(SCHEMA)
             case ("GET", path) if path == f"{flunders}/echo/shell":

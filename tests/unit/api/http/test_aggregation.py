@@ -16,7 +16,7 @@ from podium.api.server import ApiServer
 from podium.api.types import Obj
 from podium.api.types.resources import CONFIG_MAPS
 from tests.unit.api.http.harness import CORE, DEFAULT, Http
-from tests.unit.api.http.sample import API, GROUP, NAME, SERVICES, VERSION, Sample
+from tests.unit.api.http.sample import API, FLUNDER, GROUP, META, NAME, SERVICES, VERSION, Sample
 
 FLUNDERS = f"{API}/namespaces/default/flunders"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -110,6 +110,54 @@ async def test_its_schema_is_in_openapi_v3(http: Http, sample: Sample) -> None:
     paths = (await http.get("/openapi/v3")).obj["paths"]
     reply = await http.get(paths[API[1:]]["serverRelativeURL"].partition("?")[0])
     assert reply.obj["info"]["title"] == "wardle"
+
+
+async def test_its_schema_is_in_openapi_v2(http: Http, sample: Sample) -> None:
+    before = (await http.get("/openapi/v2")).obj
+    await ready(http, sample)
+    document = (await http.get("/openapi/v2")).obj
+    assert f"{API}/flunders" in document["paths"]
+    assert document["paths"]["/api/v1/pods"] == before["paths"]["/api/v1/pods"]
+    metadata = document["definitions"][FLUNDER]["properties"]["metadata"]
+    assert metadata == {"$ref": f"#/definitions/{META}_v2"}
+    assert document["definitions"][f"{META}_v2"]["description"] == "another one"
+    assert "unused" not in document["definitions"]
+    await http.delete(f"{SERVICES}/{NAME}")
+    async with asyncio.timeout(10):
+        while (document := (await http.get("/openapi/v2")).obj) != before:
+            assert f"{API}/flunders" in document["paths"]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        [],
+        {"resources": [{"kind": "Flunder"}]},
+        {"resources": [{"name": "flunders", "kind": "Flunder", "verbs": [1]}]},
+        {"resources": "flunders"},
+        {"resources": [7]},
+    ],
+)
+async def test_a_server_that_lies_is_unavailable_and_may_come_to_its_senses(
+    http: Http, sample: Sample, lie: Any
+) -> None:
+    await sample.start()
+    sample.answers[API] = lie
+    await sample.register(http)
+    condition = await until(http, lambda found: found.get("status") == "False")
+    assert condition["reason"] == "FailedDiscoveryCheck"
+    assert "no APIResourceList" in condition["message"]
+    assert (await http.get(FLUNDERS)).code == 503
+    sample.answers.clear()
+    await until(http, lambda found: found.get("status") == "True")
+
+
+async def test_a_bad_schema_of_another_server_spoils_no_document(http: Http, sample: Sample) -> None:
+    broken = {"$ref": "#/definitions/nowhere"}
+    sample.answers["/openapi/v2"] = {"paths": {f"{API}/flunders": {"get": broken}}}
+    sample.answers["/openapi/v3"] = {"paths": []}
+    await ready(http, sample)
+    assert f"{API}/flunders" not in (await http.get("/openapi/v2")).obj["paths"]
 
 
 async def test_while_it_is_away_requests_fail_and_discovery_is_stale(http: Http, sample: Sample) -> None:

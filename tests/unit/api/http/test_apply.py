@@ -11,7 +11,7 @@ import pytest
 from podium.api.types import Obj
 from podium.api.types.resources import PODS
 from tests.unit.api.contract.examples import EXAMPLES, Example
-from tests.unit.api.http.harness import DEFAULT, JSON_PATCH, MERGE, Http, Reply, config_map, deployment
+from tests.unit.api.http.harness import DEFAULT, JSON_PATCH, MERGE, Http, Reply, config_map, deployment, pod
 
 APPLY = "application/apply-patch+yaml"
 MAPS = f"{DEFAULT}/configmaps"
@@ -141,14 +141,43 @@ async def test_a_field_that_an_update_removes_has_no_owner(http: Http) -> None:
 
 
 async def test_what_was_there_before_the_first_apply_belongs_to_that_time(http: Http) -> None:
-    made = await http.made(MAPS, config_map("a", x="1"))
+    path, config = f"{DEFAULT}/pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    made = await http.made(path, pod("a", app="web"))
     assert "managedFields" not in made["metadata"]
-    reply = await apply(http, f"{MAPS}/a", a_map(x="2"))
-    assert (
-        reply.message == 'Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .data.x'
-    )
-    reply = await apply(http, f"{MAPS}/a", a_map(x="1", y="1"))
+    config["metadata"] = {"name": "a", "labels": {"app": "other"}}
+    reply = await apply(http, f"{path}/a", config)
+    owner = '"before-first-apply" using v1'
+    assert reply.message == f"Apply failed with 1 conflict: conflict with {owner}: .metadata.labels.app"
+    config["metadata"] = {"name": "a", "labels": {"app": "web", "tier": "1"}}
+    reply = await apply(http, f"{path}/a", config)
     assert ("before-first-apply", "Update", "") in owners(reply.obj)
+
+
+async def test_what_was_created_belongs_to_its_creator(http: Http) -> None:
+    made = await http.made(MAPS, config_map("a", x="1"), fieldManager="kubectl-create")
+    assert owners(made) == {("kubectl-create", "Update", ""): {"f:data": {".": {}, "f:x": {}}}}
+    reply = await apply(http, f"{MAPS}/a", a_map(x="2"))
+    assert reply.message == 'Apply failed with 1 conflict: conflict with "kubectl-create" using v1: .data.x'
+    both = owners((await apply(http, f"{MAPS}/a", a_map(x="1"))).obj)
+    assert set(both) == {("kubectl-create", "Update", ""), ("me", "Apply", "")}
+
+
+async def test_whoever_does_not_say_who_he_is_goes_by_the_name_of_his_program(http: Http) -> None:
+    made = await http("POST", MAPS, config_map("a", x="1"), {"User-Agent": "tool/v1.2 (linux)"})
+    assert [entry["manager"] for entry in made.obj["metadata"]["managedFields"]] == ["tool"]
+
+
+async def test_what_a_scale_sets_belongs_to_who_scaled(http: Http) -> None:
+    await http.made(DEPLOYMENTS, deployment("web", 1), fieldManager="kubectl-create")
+    await http.patch(f"{DEPLOYMENTS}/web/scale", {"spec": {"replicas": 3}}, MERGE, fieldManager="kubectl")
+    reply = await apply(http, f"{DEPLOYMENTS}/web", web(replicas=1))
+    owner = '"kubectl" with subresource "scale" using apps/v1'
+    assert reply.message == f"Apply failed with 1 conflict: conflict with {owner}: .spec.replicas"
+
+
+async def test_a_pod_is_recorded_when_its_creator_says_who_he_is(http: Http) -> None:
+    made = await http.made(f"{DEFAULT}/pods", pod("a"), fieldManager="kubectl-run")
+    assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["kubectl-run"]
 
 
 async def test_a_kubectl_that_applied_on_its_own_side_may_go_on_here(http: Http) -> None:
@@ -318,11 +347,16 @@ async def test_a_configuration_that_fits_nothing_is_refused(http: Http, applied:
     assert fault in reply.message
 
 
-async def test_unknown_fields_are_refused_where_that_is_asked_for(http: Http) -> None:
-    config = a_map() | {"dta": {}}
-    reply = await apply(http, f"{MAPS}/a", config, fieldValidation="Strict")
+@pytest.mark.parametrize("validation", ["Strict", "Warn", "Ignore"])
+async def test_fields_that_nobody_knows_have_no_owner_and_are_refused(http: Http, validation: str) -> None:
+    config = web({"name": "side", "image": "s:1", "imge": "s:2"}) | {"sttus": {}}
+    reply = await apply(http, f"{DEPLOYMENTS}/web", config, fieldValidation=validation)
     assert reply.code == 400
-    assert 'unknown field "dta"' in reply.message
+    assert reply.message == (
+        "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): errors:\n"
+        '  .spec.template.spec.containers[name="side"].imge: field not declared in schema\n'
+        "  .sttus: field not declared in schema"
+    )
 
 
 # Admission adds to a Pod's tolerations, which are owned as a whole: the next applier would take that back.

@@ -39,10 +39,15 @@ async def token_of(http: Http, **spec: object) -> str:
     return str(reply["status"]["token"])
 
 
-async def test_nobody_is_unauthorized(nobody: Http) -> None:
-    for path in (f"{DEFAULT}/pods", "/api", "/apis", "/metrics", "/openapi/v3"):
+async def test_nobody_is_told_that_he_may_not(nobody: Http) -> None:
+    for path in ("/api", "/apis", "/metrics", "/openapi/v3", "/apis/nothing.example/v1/things"):
         reply = await nobody.get(path)
-        assert (reply.code, reply.reason, reply.message) == (401, "Unauthorized", "Unauthorized")
+        assert (reply.code, reply.reason) == (403, "Forbidden")
+        assert reply.message == f'forbidden: User "system:anonymous" cannot get path "{path}"'
+    assert (await nobody.get(f"{DEFAULT}/pods")).message == (
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" '
+        'in the namespace "default"'
+    )
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer a.b.c", "Basic YTpi", "Bearer "])

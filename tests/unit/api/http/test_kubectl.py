@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from podium.api.server import ApiServer, ServerConfig
+from podium.api.types.resources import CONFIG_MAPS, SERVICES
 from podium.client import kubeconfig
 from tests.kubectl_version import needs_kubectl
 from tests.unit.api.http.harness import config_map, deployment, pod
+from tests.unit.api.http.sample import API, NAME, Sample
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
 
@@ -201,3 +203,24 @@ async def test_who_am_i_and_can_i(kubectl: Kubectl) -> None:
         await kubectl("auth", "can-i", "list", "pods", "--as=eve")
     with pytest.raises(Failed, match='User "eve" cannot list resource "pods"'):
         await kubectl("get", "pods", "--as=eve")
+
+
+async def test_an_api_whose_server_is_away_does_not_keep_the_others_from_being_listed(
+    server: ApiServer, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    published = await server.client.get(CONFIG_MAPS, "extension-apiserver-authentication", "kube-system")
+    sample = Sample(published["data"]["requestheader-client-ca-file"], tmp_path)
+    await sample.start()
+    service = {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": sample.port}]}
+    await server.client.create(SERVICES, {"metadata": {"name": "sample-api"}, "spec": service}, "default")
+    await kubectl("create", "-f", "-", stdin=sample.api_service())
+    await kubectl("wait", f"apiservice/{NAME}", "--for=condition=Available", "--timeout=10s")
+    assert "flunders" in await kubectl("api-resources")
+    await sample.stop()
+    await kubectl("annotate", "service", "sample-api", "a=b")
+    await kubectl("wait", f"apiservice/{NAME}", "--for=condition=Available=False", "--timeout=20s")
+    listed = await kubectl("api-resources")
+    assert "deployments" in listed
+    assert "flunders" not in listed
+    with pytest.raises(Failed, match="ServiceUnavailable"):
+        await kubectl("get", "--raw", API)

@@ -127,7 +127,7 @@ async def test_tables_tell_their_columns_once(http: Http) -> None:
         first, second = await events.next(), await events.next()
         assert first["object"]["kind"] == "Table"
         assert [column["name"] for column in first["object"]["columnDefinitions"]][:1] == ["Name"]
-        assert second["object"]["columnDefinitions"] == []
+        assert second["object"]["columnDefinitions"] is None
         assert second["object"]["rows"][0]["cells"][0] == "b"
 
 

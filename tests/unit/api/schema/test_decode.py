@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -312,3 +313,37 @@ def test_malformed_yaml_is_400(name: str) -> None:
 
 def test_a_yaml_tag_runs_nothing() -> None:
     assert decode_body(BAD_YAML["a python object"][0], "application/yaml")[0] == {"a": ["x"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 1_000_000,
+        b"- " * 1_000_000,
+        b'{"a":' * 20_000,
+        b"".join(b" " * n + b"a:\n" for n in range(1000)),
+        b"&a [*a]",
+        b"x: &x [a,a,a,a,a,a,a,a,a]\n"
+        + b"".join(
+            b"x%d: &x%d [%s]\n" % (n, n, b",".join([b"*x%d" % (n - 1) if n else b"*x"] * 9)) for n in range(8)
+        ),
+        b"a: !!bool maybe",
+        b"a: !!int ''",
+        b"a: *nothing",
+    ],
+    ids=["flow", "block", "open", "indented", "itself", "laughs", "no bool", "no int", "no anchor"],
+)
+def test_yaml_that_is_out_for_trouble_is_refused_at_once(body: bytes) -> None:
+    began = perf_counter()
+    with pytest.raises(StatusError) as refused:
+        decode_body(body, "application/yaml")
+    assert refused.value.code == 400
+    assert perf_counter() - began < 1
+
+
+def test_yaml_that_is_json_means_the_same() -> None:
+    body = b'{"a": [1, 1.5, null, true, "x"], "b": {"c": "1"}}'
+    assert decode_body(body, "application/yaml") == decode_body(body, "application/json")
+    assert decode_body(b'{"a": 1, "a": 2}', "application/yaml")[1] == [
+        'yaml: unmarshal errors:\n  line 1: key "a" already set in map'
+    ]

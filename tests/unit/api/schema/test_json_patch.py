@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -132,3 +133,35 @@ def test_a_merge_patch_must_be_an_object() -> None:
     with pytest.raises(StatusError) as refused:
         merge_patch({}, [1])
     assert refused.value.code == 400
+
+
+def test_operations_that_follow_each_other_leave_the_patch_as_it_was() -> None:
+    operations = [
+        {"op": "add", "path": "/new", "value": {"list": []}},
+        *({"op": "add", "path": "/new/list/-", "value": n} for n in range(3)),
+        {"op": "copy", "from": "/new", "path": "/other"},
+        {"op": "add", "path": "/other/list/0", "value": "first"},
+    ]
+    given, doc = copy.deepcopy(operations), copy.deepcopy(DOC)
+    for _ in range(2):
+        patched = json_patch(doc, operations)
+        assert (patched["new"], patched["other"]) == ({"list": [0, 1, 2]}, {"list": ["first", 0, 1, 2]})
+    assert (operations, doc) == (given, DOC)
+
+
+def test_copies_may_add_so_many_bytes_and_no_more() -> None:
+    doubling = [{"op": "copy", "from": "/a", "path": f"/a/x{n}"} for n in range(60)]
+    long = [{"op": "add", "path": "/s", "value": "x" * 1_000_000}]
+    long += [{"op": "copy", "from": "/s", "path": f"/s{n}"} for n in range(4)]
+    for operations in (doubling, long):
+        with pytest.raises(StatusError) as refused:
+            json_patch(DOC, operations)
+        assert (refused.value.code, refused.value.reason) == (413, "RequestEntityTooLarge")
+
+
+def test_ten_thousand_operations_on_a_wide_object_take_no_time() -> None:
+    wide = {"data": {f"k{n}": "v" for n in range(20_000)}}
+    operations = [{"op": "add", "path": f"/data/k{n}", "value": "w"} for n in range(10_000)]
+    began = time.perf_counter()
+    assert json_patch(wide, operations)["data"]["k9999"] == "w"
+    assert time.perf_counter() - began < 1
