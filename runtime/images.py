@@ -6,8 +6,9 @@ containerd's store is the truth; what an image says is kept in memory by digest,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,14 @@ from podium.runtime import references
 from podium.runtime.archive import INDEXES, chain_ids, suits, unpack
 from podium.runtime.containerd import Containerd, ContainerdError, NotFound
 
+PATIENCE = 60.0
+"""Seconds that a pull may make no progress."""
+
+PULLED_AT_ONCE = 5
+
+UNAVAILABLE = "RegistryUnavailable"
 _NOT_YET = "server is not initialized yet"
+_LOOKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +59,107 @@ class PullError(Exception):
 
 
 class ImageStore:
-    """Images on this machine. Concurrent pulls of one image are one pull."""
+    """Images on this machine. Concurrent pulls of one image with the same credentials are one pull; `most`
+    pulls are under way at once, and one that makes no progress for `patience` seconds is given up."""
 
-    def __init__(self, containerd: Containerd) -> None:
+    def __init__(
+        self, containerd: Containerd, *, most: int = PULLED_AT_ONCE, patience: float = PATIENCE
+    ) -> None:
         self._containerd = containerd
+        self._patience = patience
+        self._turns = asyncio.Semaphore(most)
         self._documents: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {}
-        self._pulling: dict[str, asyncio.Task[str]] = {}
+        self._pulling: dict[tuple[str, str], asyncio.Task[float]] = {}
 
     async def find(self, name: str) -> Image | None:
         """The image of that name, None when it is not here. Raises PullError for what is no name."""
         reference = parse(name)
         record = await self._containerd.images.get(str(reference))
         if record is None and reference.digest:
-            record = await self._containerd.images.get(f"{reference.repository}@{reference.digest}")
+            record = await self._by_digest(reference)
         if record is None:
             return None
         return await self._described(reference, record.target.digest, record.target.media_type)
 
-    async def pull(self, name: str, auth: Mapping[str, str] | None = None) -> Image:
-        """Gets the image from its registry. Raises PullError."""
+    async def _by_digest(self, reference: references.Reference) -> Any:
+        """What was imported has no name with its digest."""
+        record = await self._containerd.images.get(f"{reference.repository}@{reference.digest}")
+        if record is not None:
+            return record
+        same = await self._containerd.images.list(f"target.digest=={reference.digest}")
+        named = (f"{reference.repository}:", f"{reference.repository}@")
+        return next((each for each in same if each.name.startswith(named)), None)
+
+    async def pull(self, name: str, auth: Mapping[str, str] | None = None) -> tuple[Image, float]:
+        """Gets the image from its registry; returns it and how many seconds that took, without what it waited
+        for its turn. Raises PullError."""
         full = str(parse(name))
-        task = self._pulling.get(full)
+        key = (full, json.dumps(dict(auth or {}), sort_keys=True))
+        task = self._pulling.get(key)
         if task is None:
             task = asyncio.create_task(self._pull(full, auth), name=f"pull {full}")
-            self._pulling[full] = task
-            task.add_done_callback(lambda _: self._pulling.pop(full, None))
+            self._pulling[key] = task
+            task.add_done_callback(lambda _: self._pulling.pop(key, None))
         try:
-            await asyncio.shield(task)
+            took = await asyncio.shield(task)
         except ContainerdError as error:
-            raise PullError("ErrImagePull", error.rpc()) from error
+            raise _failure(name, error) from error
         image = await self.find(name)
         if image is None:
             raise PullError("ErrImagePull", f"{full} was pulled, but is gone again")
-        return image
+        return image, took
 
-    async def _pull(self, full: str, auth: Mapping[str, str] | None) -> str:
+    async def _pull(self, full: str, auth: Mapping[str, str] | None) -> float:
+        loop = asyncio.get_running_loop()
+        async with self._turns:
+            began = loop.time()
+            async with self._watched(full):
+                await self._ask(full, auth)
+            return loop.time() - began
+
+    async def _ask(self, full: str, auth: Mapping[str, str] | None) -> None:
         """containerd's image service needs a moment after containerd has started."""
         for _ in range(50):
             try:
-                return await self._containerd.cri.pull(full, auth)
+                await self._containerd.cri.pull(full, auth)
+                return
             except ContainerdError as error:
                 if _NOT_YET not in str(error):
                     raise
             await asyncio.sleep(0.1)
         raise ContainerdError(_NOT_YET)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, full: str) -> AsyncIterator[None]:
+        """Cancels what makes no progress: a registry may take a request and never answer. Raises
+        ContainerdError."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                watch = asyncio.create_task(self._watch(limit), name=f"progress of {full}")
+                try:
+                    yield
+                finally:
+                    watch.cancel()
+        except TimeoutError as error:
+            why = f"no progress for {self._patience:g}s: context canceled"
+            raise ContainerdError(f'failed to pull and unpack image "{full}": {why}', "Canceled") from error
+
+    async def _watch(self, limit: asyncio.Timeout) -> None:
+        """containerd tells nobody how far it is: it has to be asked."""
+        loop = asyncio.get_running_loop()
+        seen, last = {"": 0}, loop.time()
+        while True:
+            await asyncio.sleep(self._patience / _LOOKS)
+            try:
+                arriving = await self._containerd.content.arriving()
+                if arriving != seen or await self._containerd.snapshots.unpacking():
+                    seen, last = arriving, loop.time()
+            except ContainerdError:
+                # It is away: what was asked of it has ended too.
+                last = loop.time()
+            if loop.time() - last >= self._patience:
+                limit.reschedule(loop.time())
+                return
 
     async def _described(self, reference: references.Reference, digest: str, media_type: str) -> Image | None:
         documents = self._documents.get(digest)
@@ -147,6 +212,15 @@ def parse(name: str) -> references.Reference:
     except references.InvalidName as error:
         message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {error}'
         raise PullError("InvalidImageName", message) from error
+
+
+def _failure(name: str, error: ContainerdError) -> PullError:
+    """A runtime tells of a registry that is away in its own words."""
+    text = str(error)
+    if text.startswith(UNAVAILABLE):
+        why = f"image pull failed for {name} because the registry is unavailable"
+        return PullError(UNAVAILABLE, why + text.removeprefix(UNAVAILABLE))
+    return PullError("ErrImagePull", error.rpc())
 
 
 def _image(

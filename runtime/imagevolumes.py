@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from podium.api.types import Obj
-from podium.api.types.errors import StatusError
-from podium.client.base import Client
+from podium.client.events import EventRecorder
+from podium.runtime.archive import ArchiveError
 from podium.runtime.containerd import Containerd, ContainerdError
 from podium.runtime.containerd.snapshots import OVERLAYFS
-from podium.runtime.images import Image, ImageStore, PullError
-from podium.runtime.pods import sources
+from podium.runtime.images import Image, PullError, parse
+from podium.runtime.pulling.supply import ImageSupply
 from podium.storage import folders
 from podium.storage.base import MountedVolume, Plugin, Request
 from podium.storage.errors import failed
@@ -32,10 +32,12 @@ _FLAGS = MS_RDONLY | MS_NOEXEC | MS_NOSUID | MS_NODEV
 class ImagePlugin(Plugin):
     """Every volume is a snapshot of its own on the image's layers; nothing is ever written to it."""
 
-    def __init__(self, containerd: Containerd, client: Client, pods_dir: Path) -> None:
+    def __init__(
+        self, containerd: Containerd, supply: ImageSupply, recorder: EventRecorder, pods_dir: Path
+    ) -> None:
         self._containerd = containerd
-        self._client = client
-        self._images = ImageStore(containerd)
+        self._supply = supply
+        self._recorder = recorder
         self._pods_dir = pods_dir
 
     def folder(self, type: str) -> str:
@@ -80,19 +82,27 @@ class ImagePlugin(Plugin):
     async def _image(self, pod: Obj, source: Obj) -> Image:
         """Raises VolumeError."""
         reference = str(source.get("reference") or "")
-        policy = source.get("pullPolicy") or "IfNotPresent"
+
+        def tell(type_: str, reason: str, message: str) -> None:
+            self._recorder.event(pod, type_, reason, message)
+
         try:
-            found = None if policy == "Always" else await self._images.find(reference)
-            if found is not None:
-                return found
-            if policy == "Never":
-                raise failed(f'image "{reference}" is not present with pull policy of Never')
-            auth = await sources.credentials(self._client, pod, reference)
-            return await self._images.pull(reference, auth)
+            return await self._supply.obtain(pod, reference, _policy(source), tell)
         except PullError as error:
             raise failed(f'failed to pull image "{reference}": {error.reason}: {error}') from error
-        except (StatusError, ConnectionError) as error:
-            raise failed(f"cannot read the pull secrets: {error}") from error
+        except ArchiveError as error:
+            raise failed(f'failed to unpack image "{reference}": {error}') from error
+
+
+def _policy(source: Obj) -> str:
+    """The API server's default: Always only for what has no other tag than `latest`."""
+    if policy := source.get("pullPolicy"):
+        return str(policy)
+    try:
+        name = parse(str(source.get("reference") or ""))
+    except PullError:
+        return "IfNotPresent"
+    return "Always" if name.tag == "latest" and not name.digest else "IfNotPresent"
 
 
 def _key(uid: str, name: str) -> str:

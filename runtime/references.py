@@ -63,3 +63,8 @@ def _split_host(rest: str) -> tuple[str, str]:
     if first in ("docker.io", "index.docker.io"):
         return DEFAULT_HOST, remainder if "/" in remainder else f"library/{remainder}"
     return first, remainder
+
+
+def is_digest(text: str) -> bool:
+    """Whether this is a bare digest: what an image's configuration is known by."""
+    return _DIGEST.fullmatch(text) is not None
