@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 
 from podium.api.types import Obj, quantity
+from podium.runtime.oci import envfiles
 from podium.runtime.oci.errors import ConfigError
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
@@ -18,11 +19,13 @@ _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
 @dataclass(frozen=True, slots=True)
 class EnvSources:
     """What variables may refer to. ConfigMaps and Secrets of the pod's namespace by name; those that do not
-    exist are absent. `allocatable` stands in for limits that a container does not set."""
+    exist are absent. `files` holds what containers have left in volumes, by volume and path; those that
+    cannot be read are absent. `allocatable` stands in for limits that a container does not set."""
 
     config_maps: Mapping[str, Obj] = field(default_factory=dict)
     secrets: Mapping[str, Obj] = field(default_factory=dict)
     services: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], str] = field(default_factory=dict)
     pod_ips: tuple[str, ...] = ()
     host_ip: str = ""
     allocatable: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +47,13 @@ def wanted(container: Obj) -> tuple[set[str], set[str]]:
         if "secretKeyRef" in origin:
             secrets.add(origin["secretKeyRef"].get("name", ""))
     return config_maps, secrets
+
+
+def wanted_files(container: Obj) -> set[tuple[str, str]]:
+    """(volume, path) of the files that a container's variables come from."""
+    origins = (variable.get("valueFrom") or {} for variable in container.get("env") or ())
+    files = (origin["fileKeyRef"] for origin in origins if "fileKeyRef" in origin)
+    return {(each["volumeName"], each["path"]) for each in files}
 
 
 def environment(pod: Obj, container: Obj, sources: EnvSources) -> dict[str, str]:
@@ -99,7 +109,23 @@ def _origin(pod: Obj, container: Obj, origin: Obj, sources: EnvSources) -> str |
     if "secretKeyRef" in origin:
         value = _key(pod, origin["secretKeyRef"], "Secret", sources.secrets)
         return None if value is None else _decoded(value)
+    if "fileKeyRef" in origin:
+        return _file_key(origin["fileKeyRef"], sources.files)
     return ""
+
+
+def _file_key(reference: Obj, files: Mapping[tuple[str, str], str]) -> str | None:
+    """The kubelet tells nobody why a file makes no sense: it is the container's own."""
+    key, path = reference["key"], reference["path"]
+    try:
+        value = envfiles.value(files[(reference["volumeName"], path)], key)
+    except (KeyError, ValueError) as error:
+        raise ConfigError("couldn't parse env file") from error
+    if value:
+        return value
+    if reference.get("optional"):
+        return None
+    raise ConfigError(f'environment variable key "{key}" not found in file "{path}"')
 
 
 def _key(pod: Obj, reference: Obj, kind: str, known: Mapping[str, Obj]) -> str | None:
@@ -146,8 +172,8 @@ def _map(values: Mapping[str, str] | None) -> str:
 
 
 def resource_field(pod: Obj, container: Obj, reference: Obj, allocatable: Mapping[str, str]) -> str:
-    """A request or limit in units of the divisor, rounded up. A limit that is not set is what the node can
-    give."""
+    """A request or limit in units of the divisor, rounded up. A limit that a container does not have is that
+    of its pod, else what the node can give."""
     name = reference.get("containerName")
     if name:
         spec = pod["spec"]
@@ -160,7 +186,9 @@ def resource_field(pod: Obj, container: Obj, reference: Obj, allocatable: Mappin
     if kind not in ("limits", "requests"):
         raise ConfigError(f"unsupported container resource : {reference['resource']}")
     amounts = (container.get("resources") or {}).get(kind) or {}
-    text = amounts.get(resource, allocatable.get(resource, "0") if kind == "limits" else "0")
+    whole = (pod["spec"].get("resources") or {}).get("limits") or {}
+    most = whole.get(resource, allocatable.get(resource, "0"))
+    text = amounts.get(resource, most if kind == "limits" else "0")
     divisor = quantity.parse(reference.get("divisor") or "1") or Decimal(1)
     units = quantity.parse(text) / divisor
     return str(int(units.to_integral_value(ROUND_CEILING)))

@@ -10,8 +10,9 @@ from podium.api.types import Obj
 from podium.runtime.images import Image
 from podium.runtime.oci import env as environments
 from podium.runtime.oci import mounts as tables
+from podium.runtime.oci.confinement import NO_CONFINEMENT, Confinement
 from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
-from podium.runtime.oci.resources import linux_resources, oom_score_adj
+from podium.runtime.oci.resources import effective, huge_pages, linux_resources, oom_score_adj
 from podium.runtime.oci.security import Security, security
 from podium.runtime.oci.users import User
 
@@ -40,7 +41,8 @@ class PodPaths:
 @dataclass(frozen=True, slots=True)
 class ContainerInput:
     """Everything a spec is made from. `sources` maps mount paths to (path on this machine, read-only);
-    `devices` are OCI `linux.devices`."""
+    `devices` are OCI `linux.devices`; `page_sizes` are those of huge pages that containers are held to
+    (`2MB`). `confinement` is what security modules and profiles on this machine add."""
 
     pod: Obj
     container: Obj
@@ -57,11 +59,13 @@ class ContainerInput:
     memory_capacity: int = 0
     oom_floor: int = -1000
     cgroup_v2: bool = True
+    page_sizes: tuple[str, ...] = ()
+    confinement: Confinement = NO_CONFINEMENT
 
 
 def build(given: ContainerInput) -> Obj:
     """Raises ConfigError where the pod asks for what cannot be."""
-    limits = security(given.pod, given.container, given.available)
+    limits = security(given.pod, given.container, given.available, given.confinement.seccomp)
     mounts = _mounts(given, limits)
     spec: Obj = {
         "ociVersion": "1.0.2",
@@ -117,7 +121,7 @@ def _process(given: ContainerInput, limits: Security) -> Obj:
     user: Obj = {"uid": given.user.uid, "gid": given.user.gid}
     if given.user.groups:
         user["additionalGids"] = list(given.user.groups)
-    return {
+    made: Obj = {
         "terminal": bool(given.container.get("tty")),
         "user": user,
         "args": arguments(given.container, given.image, given.env),
@@ -129,6 +133,11 @@ def _process(given: ContainerInput, limits: Security) -> Obj:
             given.pod, given.container, given.memory_capacity, floor=given.oom_floor
         ),
     }
+    if given.confinement.apparmor:
+        made["apparmorProfile"] = given.confinement.apparmor
+    if given.confinement.process_label:
+        made["selinuxLabel"] = given.confinement.process_label
+    return made
 
 
 def _mounts(given: ContainerInput, limits: Security) -> list[Obj]:
@@ -154,7 +163,10 @@ def _mounts(given: ContainerInput, limits: Security) -> list[Obj]:
 
 
 def _linux(given: ContainerInput, limits: Security) -> Obj:
-    resources = linux_resources(given.container)
+    whole = {"resources": effective(given.pod, given.container)}
+    resources = linux_resources(whole, cgroup_v2=given.cgroup_v2)
+    if pages := huge_pages(given.container, given.page_sizes):
+        resources["hugepageLimits"] = pages
     resources["devices"] = _device_rules(given, limits)
     linux: Obj = {
         "resources": resources,
@@ -167,6 +179,8 @@ def _linux(given: ContainerInput, limits: Security) -> Obj:
         linux["devices"] = list(given.devices)
     if limits.seccomp:
         linux["seccomp"] = limits.seccomp
+    if given.confinement.mount_label:
+        linux["mountLabel"] = given.confinement.mount_label
     asked = (given.pod["spec"].get("securityContext") or {}).get("sysctls") or ()
     if asked:
         linux["sysctl"] = {sysctl_name(each["name"]): each["value"] for each in asked}

@@ -59,11 +59,11 @@ def resolve(pod: Obj, container: Obj, image_user: str, accounts: Accounts) -> Us
     else:
         uid, primary = int(uid), _primary(int(uid), accounts)
     chosen = int(primary if gid is None else gid)
-    extra = [int(each) for each in asked.get("supplementalGroups") or ()]
+    merged = asked.get("supplementalGroupsPolicy", "Merge") == "Merge"
+    extra = list(_memberships(uid, accounts)) if merged else []
     if asked.get("fsGroup") is not None:
         extra.append(int(asked["fsGroup"]))
-    if asked.get("supplementalGroupsPolicy", "Merge") == "Merge":
-        extra += _memberships(uid, accounts)
+    extra += [int(each) for each in asked.get("supplementalGroups") or ()]
     return User(uid, chosen, tuple(dict.fromkeys((chosen, *extra))))
 
 

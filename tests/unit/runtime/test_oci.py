@@ -7,13 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from podium.api.types import Obj
-from podium.runtime.oci import ContainerInput, PodPaths, build
+from podium.runtime.oci import ContainerInput, PodPaths, build, seccomp
+from podium.runtime.oci.confinement import APP_ARMOR_ANNOTATION, apparmor, wants_apparmor
 from podium.runtime.oci.env import EnvSources, environment, expand, service_variables, wanted
 from podium.runtime.oci.errors import ConfigError
-from podium.runtime.oci.resources import linux_resources, oom_score_adj, pod_resources, qos_class, weight
+from podium.runtime.oci.resources import (
+    effective,
+    huge_pages,
+    linux_resources,
+    oom_score_adj,
+    pod_resources,
+    qos_class,
+)
 from podium.runtime.oci.security import CAPABILITIES, names_of, security
 from podium.runtime.oci.users import Accounts, User, read_accounts, resolve
 from tests.unit.runtime.making import IMAGE, container, pod
@@ -283,6 +292,8 @@ def with_resources(requests: Obj | None = None, limits: Obj | None = None) -> Ob
 )
 def test_requests_become_shares_and_limits_quotas(requests: Obj, limits: Obj, made: Obj) -> None:
     assert linux_resources(with_resources(requests, limits)) == made
+    together = {"memory.oom.group": "1", "memory.swap.max": "0"}
+    assert linux_resources(with_resources(requests, limits), cgroup_v2=True) == {**made, "unified": together}
 
 
 @pytest.mark.parametrize(
@@ -324,9 +335,28 @@ def test_a_pod_has_limits_only_if_all_its_containers_have() -> None:
     assert pod_resources(pod(limited, container("d"))) == {"shares": 2}
 
 
-@pytest.mark.parametrize(("shares", "made"), [(2, 1), (1024, 39), (262144, 10000)])
-def test_shares_become_weights_as_runc_has_it(shares: int, made: int) -> None:
-    assert weight(shares) == made
+def test_what_a_pod_asks_for_as_a_whole_counts_before_its_containers_and_overhead_on_top() -> None:
+    own = with_resources({"cpu": "100m", "memory": "10Mi"}, {"memory": "20Mi"})
+    whole = {"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "128Mi"}}
+    of = pod(own, container("d"), resources=whole, overhead={"cpu": "100m", "memory": "1Mi"})
+    assert qos_class(of) == "Burstable"
+    assert pod_resources(of) == {"shares": 1126, "quota": 210000, "memory": 129 << 20}
+    first, second = of["spec"]["containers"]
+    assert effective(of, first)["limits"] == {"cpu": "2", "memory": "20Mi"}
+    assert effective(of, second) == {"limits": {"cpu": "2", "memory": "128Mi"}}
+    # The 54 MiB that no container asks for are counted as theirs, in equal parts.
+    assert oom_score_adj(of, second, 270 << 20, floor=-1000) == 1000 - 100
+    sure = pod(container(), resources={key: {"cpu": "1", "memory": "1Mi"} for key in ("requests", "limits")})
+    assert qos_class(sure) == "Guaranteed"
+
+
+def test_containers_get_no_huge_pages_but_those_they_ask_for() -> None:
+    asking = with_resources({}, {"hugepages-2Mi": "4Mi", "memory": "1Gi"})
+    assert huge_pages(asking, ("1GB", "2MB")) == [
+        {"pageSize": "1GB", "limit": 0},
+        {"pageSize": "2MB", "limit": 4 << 20},
+    ]
+    assert pod_resources(pod(asking))["huge"] == {"2MB": 4 << 20}
 
 
 # Security
@@ -352,13 +382,51 @@ def test_a_privileged_container_gets_what_the_daemon_has_and_no_more() -> None:
     assert rules == [{"allow": True, "access": "rwm"}]
 
 
-def test_the_default_profile_refuses_what_reaches_outside() -> None:
-    of = container(securityContext={"seccompProfile": {"type": "RuntimeDefault"}})
-    profile = security(pod(of), of, ALL).seccomp
-    refused = {name for rule in profile["syscalls"] for name in rule["names"]}
-    assert {"mount", "bpf", "keyctl", "clone3"} <= refused
-    assert "chroot" not in refused
+def test_the_default_profile_allows_what_is_listed_and_what_a_capability_opens() -> None:
+    def allowed(**context: Any) -> set[str]:
+        of = container(securityContext={"seccompProfile": {"type": "RuntimeDefault"}, **context})
+        profile = security(pod(of), of, ALL).seccomp
+        assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+        rules = (each for each in profile["syscalls"] if each["action"] == "SCMP_ACT_ALLOW")
+        return {name for rule in rules for name in rule["names"]}
+
+    plain = allowed()
+    assert {"read", "clone", "chroot", "socket", "personality"} <= plain
+    assert not {"mount", "bpf", "keyctl", "clone3", "io_uring_setup", "userfaultfd", "unheard_of"} & plain
+    assert {"mount", "clone3", "setns"} <= allowed(capabilities={"add": ["SYS_ADMIN"]})
+    assert "chroot" not in allowed(capabilities={"drop": ["ALL"]})
     assert security(pod(), container(), ALL).seccomp == {}
+
+
+def test_a_profile_of_the_machine_is_taken_as_it_is_and_refused_when_it_is_none(tmp_path: Path) -> None:
+    good = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
+    (tmp_path / "good.json").write_bytes(orjson.dumps({**good, "unknown": 1}))
+    (tmp_path / "bad.json").write_text('{"syscalls": 1}')
+    (tmp_path / "worse.json").write_text("no json")
+    assert seccomp.read(tmp_path, "good.json") == good
+    asks = {"type": "Localhost", "localhostProfile": "good.json"}
+    of = container(securityContext={"seccompProfile": asks})
+    assert security(pod(of), of, ALL, good).seccomp == good
+    for name, why in (
+        ("missing.json", "no such file or directory"),
+        ("bad.json", "defaultAction"),
+        ("worse.json", "decoding"),
+        ("../up.json", "leads out of"),
+    ):
+        with pytest.raises(ConfigError, match=why) as caught:
+            seccomp.read(tmp_path, name)
+        assert caught.value.reason == "CreateContainerError"
+
+
+def test_who_is_confined_by_apparmor_is_said_in_fields_and_in_annotations() -> None:
+    of = container()
+    noted = pod(of)
+    noted["metadata"]["annotations"] = {f"{APP_ARMOR_ANNOTATION}{of['name']}": "localhost/mine"}
+    assert apparmor(noted, of) == {"type": "Localhost", "localhostProfile": "mine"}
+    assert wants_apparmor(noted)
+    own = container(securityContext={"appArmorProfile": {"type": "Unconfined"}})
+    assert not wants_apparmor(pod(own, securityContext={"appArmorProfile": {"type": "RuntimeDefault"}}))
+    assert apparmor(pod(of), of) is None
 
 
 def test_capability_names_follow_the_kernels_bits() -> None:
