@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from podium.runtime.logs.cri import HEAD, STAMP
 
 _END = STAMP - 1  # where the Z of the time stamp stands
@@ -23,24 +25,22 @@ class Decoder:
         """The output in `block`, which ends with a newline or is empty."""
         if self._since and block[block.rfind(b"\n", 0, -1) + 1 :][:STAMP] < self._since:
             return b""  # records are in the order of time
-        if not self._plain(block):
-            return b"".join([self._record(record + b"\n") for record in block.split(b"\n")[:-1]])
-        lines = block.split(b"\n")
-        lines.pop()
+        lines = list(io.BytesIO(block))
+        if not self._plain(block, len(lines)):
+            return b"".join([self._record(record) for record in lines])
         if self._timestamps:
-            cut = [line[: STAMP + 1] + line[HEAD:] for line in lines]
-        else:
-            cut = [line[HEAD:] for line in lines]
-        cut.append(b"")
-        return b"\n".join(cut)
+            return b"".join([line[: STAMP + 1] + line[HEAD:] for line in lines])
+        return b"".join([line[HEAD:] for line in lines])
 
-    def _plain(self, block: bytes) -> bool:
+    def _plain(self, block: bytes, lines: int) -> bool:
         """Whether each line of the block has the head of a full record. Counting cannot be fooled in
         practice: a line without a head would need another line with two, at the very same time."""
-        full = block.count(b"Z stdout F ") + block.count(b"Z stderr F ")
-        if full == 0 or full != block.count(b"\n") or not self._line_begins:
+        if not self._line_begins or (self._since and block[:STAMP] < self._since):
             return False
-        if self._since and block[:STAMP] < self._since:
+        full = block.count(b"Z stdout F ")
+        if full < lines:
+            full += block.count(b"Z stderr F ")
+        if full == 0 or full != lines:
             return False
         return not (self._unwanted and self._unwanted in block)
 

@@ -14,7 +14,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from podium.api.types import Obj
+from podium.api.types import Obj, quantity
 
 _ROTATED = re.compile(r"\.(\d{8}-\d{6})(\.gz)?$")
 _STAMP = "%Y%m%d-%H%M%S"
@@ -26,6 +26,19 @@ class LogLimits:
 
     max_size: int = 10 * 1024 * 1024
     max_files: int = 5
+
+    @classmethod
+    def parsed(cls, size: str, files: int) -> LogLimits:
+        """`size` is a quantity (`10Mi`). Raises ValueError."""
+        try:
+            amount = int(quantity.value(size))
+        except ValueError:
+            raise ValueError(f"container-log-max-size: {size!r} is no quantity") from None
+        if amount <= 0:
+            raise ValueError("container-log-max-size must be greater than 0")
+        if files < 2:
+            raise ValueError("container-log-max-files must be greater than 1")
+        return cls(amount, files)
 
 
 def container_log_path(log_dir: str, pod: Obj, container: str, restart: int) -> str:

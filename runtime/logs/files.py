@@ -11,7 +11,9 @@ from typing import BinaryIO, cast
 from podium.runtime.logs.decode import tail_offset
 from podium.runtime.logs.file import rotated_files, rotation_stamp
 
-BLOCK = 512 * 1024
+BLOCK = 128 * 1024
+"""Bytes; what is decoded from larger ones no longer fits the processor's caches, which halves the speed."""
+
 _WINDOW = 64 * 1024
 
 

@@ -6,18 +6,23 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from podium.runtime.logs import files
 from podium.runtime.logs.decode import Decoder
 from podium.runtime.logs.inotify import DirectoryWatch
 from podium.runtime.logs.options import LogOptions
 
+# Pieces that one call in a thread makes.
+_AT_ONCE = 4
+
 
 async def read_logs(
     path: str, options: LogOptions, ended: asyncio.Event | None = None
 ) -> AsyncGenerator[bytes]:
     """The content of the log at `path` (`.../N.log`, with what was rotated from it) in pieces of some
-    hundred KiB.
+    hundred KiB. What comes next is read and decoded while the caller is busy with what it has, so that a
+    reader that has stopped costs about a MiB.
 
     With `options.follow` it goes on with what is written, across rotations, until `ended` is set and
     everything was read: set it after the `ContainerIO` was closed. Without `ended` it does not follow.
@@ -28,14 +33,16 @@ async def read_logs(
     try:
         await asyncio.to_thread(reading.open)
         left = options.limit
-        async for piece in _follow(reading, changed, ended if options.follow else None):
-            if left is not None:
-                piece = piece[:left]
-                left -= len(piece)
-            if piece:
-                yield piece
-            if left == 0:
-                return
+        pieces = _follow(reading, changed, ended if options.follow else None)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if left is not None:
+                    piece = piece[:left]
+                    left -= len(piece)
+                if piece:
+                    yield piece
+                if left == 0:
+                    return
     finally:
         reading.close()
 
@@ -71,17 +78,43 @@ class _Reading:
                     return None
             self._positions.popleft().close()
 
+    def batch(self) -> tuple[list[bytes], bool]:
+        """Some pieces, and whether there may be more right now."""
+        pieces: list[bytes] = []
+        while len(pieces) < _AT_ONCE:
+            if (piece := self.piece()) is None:
+                return pieces, False
+            pieces.append(piece)
+        return pieces, True
+
     def close(self) -> None:
         for position in self._positions:
             position.close()
+
+
+async def _rest(reading: _Reading) -> AsyncGenerator[bytes]:
+    """All there is right now."""
+    ahead = asyncio.ensure_future(asyncio.to_thread(reading.batch))
+    try:
+        more = True
+        while more:
+            pieces, more = await ahead
+            if more:
+                ahead = asyncio.ensure_future(asyncio.to_thread(reading.batch))
+            for piece in pieces:
+                yield piece
+    finally:
+        # A thread cannot be stopped, and the files are closed after this.
+        await asyncio.wait({ahead})
 
 
 async def _follow(
     reading: _Reading, changed: asyncio.Event, ended: asyncio.Event | None
 ) -> AsyncGenerator[bytes]:
     if ended is None:
-        while (piece := await asyncio.to_thread(reading.piece)) is not None:
-            yield piece
+        async with aclosing(_rest(reading)) as pieces:
+            async for piece in pieces:
+                yield piece
         return
     watch = DirectoryWatch(os.path.dirname(reading.path), changed)
     end = asyncio.ensure_future(ended.wait())
@@ -90,8 +123,9 @@ async def _follow(
         while True:
             changed.clear()
             over = ended.is_set()
-            while (piece := await asyncio.to_thread(reading.piece)) is not None:
-                yield piece
+            async with aclosing(_rest(reading)) as pieces:
+                async for piece in pieces:
+                    yield piece
             if over:
                 return
             await changed.wait()

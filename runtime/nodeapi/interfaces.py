@@ -4,20 +4,26 @@ their output is `podium.runtime.logs.Outputs`, their processes are containerd's
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from podium.api.types import Obj
+from podium.client.base import Client
 from podium.runtime.cgroups import Cgroups
 from podium.runtime.containerd.client import Containerd
 from podium.runtime.interfaces import NodePods
 from podium.runtime.logs import Outputs
+from podium.runtime.meters import NodeMeters
+
+Check = Callable[[], str]
+"""Why something is not well; "" when it is."""
 
 
 @dataclass(frozen=True)
 class NodeApiConfig:
-    """Where the node API listens and whom it trusts. Files are PEM. `run_dir` is for the FIFOs of execs."""
+    """Where the node API listens and whom it trusts. Files are PEM. `run_dir` is for the FIFOs of execs.
+    `data_dir` and `image_dir` are on the disks that statistics tell of; `settings` is what /configz shows."""
 
     node_name: str
     host: str
@@ -26,6 +32,10 @@ class NodeApiConfig:
     client_ca: str
     port: int = 10250
     run_dir: str = "/run/podium/exec"
+    data_dir: str = ""
+    image_dir: str = ""
+    version: str = ""
+    settings: Obj = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,11 @@ class Node:
     cgroups: Cgroups
     volumes: Callable[[Obj], Awaitable[list[Obj]]] | None = None
     """What a pod's volumes hold (`runtime.interfaces.PodVolumes.stats`)."""
+    client: Client | None = None
+    """Who says who the others are that come, and what they may."""
+    meters: NodeMeters = field(default_factory=NodeMeters)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """What /healthz asks, by name."""
 
 
 class Stdin(NamedTuple):

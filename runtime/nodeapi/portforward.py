@@ -1,20 +1,21 @@
 """Port forwarding: connections that a client accepts on its machine, continued to a port in a pod.
 
-Each connection is a pair of streams of one SPDY connection, one for data and one for what went wrong, which
-belong together by their `requestid`. Source: k8s.io/client-go, tools/portforward."""
+Over SPDY each connection is a pair of streams of one SPDY connection, one for data and one for what went
+wrong, which belong together by their `requestid`; `portchannels` is the other way. Source:
+k8s.io/client-go, tools/portforward."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 
 from aiohttp import web
 
 from podium.runtime.interfaces import PodView
+from podium.runtime.nodeapi.dialing import connect, refusal
 from podium.runtime.nodeapi.interfaces import Node
-from podium.runtime.nodeapi.netns import socket_in
+from podium.runtime.nodeapi.portchannels import PROTOCOLS, ChannelForwarding, ports_of
 from podium.runtime.nodeapi.request import find_pod
 from podium.runtime.nodeapi.spdy.connection import ByteStream, SpdyConnection, Stream
 from podium.runtime.nodeapi.spdysession import take_connection
@@ -37,6 +38,8 @@ class PortForwards:
         wire: ByteStream
         if request.headers.get("Upgrade", "").lower() == "websocket":
             offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+            if not any(offered) or (TUNNEL not in offered and set(offered) & set(PROTOCOLS)):
+                return await ChannelForwarding(view, ports_of(request)).run(request)
             if TUNNEL not in offered:
                 raise web.HTTPBadRequest(text=f"unable to negotiate protocol: client supports {offered}")
             tunnel = await TunnelConnection.take(request, TUNNEL)
@@ -99,7 +102,7 @@ class Forwarding:
         try:
             connected = await connect(self._view.netns, port)
         except OSError as failure:
-            await error.write(self._refusal(port, failure).encode())
+            await error.write(refusal(self._view, port, failure).encode())
             await error.close()
             await data.reset()
             return
@@ -107,28 +110,6 @@ class Forwarding:
             await relay(connected, data)
         await data.close()
         await error.close()
-
-    def _refusal(self, port: int, failure: OSError) -> str:
-        why = os.strerror(failure.errno).lower() if failure.errno else str(failure)
-        uid = self._view.pod["metadata"]["uid"]
-        inside = f'localhost:{port} inside namespace "{self._view.netns}"'
-        dialed = f"IPv4: dial tcp4 127.0.0.1:{port}: connect: {why}"
-        return (
-            f"error forwarding port {port} to pod {uid}, uid {uid}: failed to connect to {inside}, {dialed}"
-        )
-
-
-async def connect(netns: str, port: int) -> socket.socket:
-    """A connection to a port of the loopback address in a network namespace ("" for the node's own). Raises
-    OSError."""
-    connection = await asyncio.to_thread(socket_in, netns)
-    connection.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 async def relay(connection: socket.socket, stream: Stream) -> None:

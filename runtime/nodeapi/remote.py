@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
 
+from podium.runtime.commands import Commands
 from podium.runtime.interfaces import ContainerView, PodView
 from podium.runtime.nodeapi.attach import Attachment
 from podium.runtime.nodeapi.execute import Execution
@@ -39,6 +41,21 @@ class RemoteCommands:
             raise web.HTTPBadRequest(text="you must specify at least one command for the container")
         execution = Execution(self._node.containerd, container.id, self._node.config.run_dir, wanted)
         return await _with_session(request, wanted, lambda session: execution.run(command, session))
+
+    async def run(self, request: web.Request) -> web.StreamResponse:
+        """One command, without streams: `cmd` in the query, the output in the answer. Raises 500 with what
+        it said when it failed."""
+        view = find_pod(self._node.pods, request)
+        container = self._running(view, request.match_info["container"])
+        command = request.query.get("cmd", "").split(" ")
+        result = await Commands(self._node.containerd, Path(self._node.config.run_dir)).run(
+            container.id, command, within=None
+        )
+        if result.code != 0:
+            raise web.HTTPInternalServerError(
+                text=f"command '{' '.join(command)}' exited with {result.code}: {result.output}"
+            )
+        return web.Response(text=result.output)
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         wanted = streams(request.query)

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from podium.runtime.nodeapi.access import allowed
 from podium.runtime.nodeapi.containerlogs import ContainerLogs
 from podium.runtime.nodeapi.execute import EXEC_PREFIX
+from podium.runtime.nodeapi.guard import Guard
+from podium.runtime.nodeapi.health import Health
 from podium.runtime.nodeapi.inspection import Inspection
 from podium.runtime.nodeapi.interfaces import Node, NodeApiConfig
 from podium.runtime.nodeapi.portforward import PortForwards
@@ -62,26 +63,25 @@ def _remove_leftovers(run_dir: str) -> None:
 
 
 def server_context(config: NodeApiConfig) -> ssl.SSLContext:
-    """TLS 1.2 or later, for clients with a certificate of the cluster's CA only."""
+    """TLS 1.2 or later, for clients with a certificate of the cluster's CA or with none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.certificate, config.key)
     context.load_verify_locations(config.client_ca)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
-@web.middleware
-async def only_allowed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    certificate = request.transport.get_extra_info("peercert") if request.transport else None
-    if not allowed(certificate):
-        raise web.HTTPForbidden(text="Forbidden")
-    return await handler(request)
-
-
 def application(node: Node) -> web.Application:
+    guard = Guard(node.config.node_name, node.client)
+
+    @web.middleware
+    async def only_allowed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await guard.admit(request)
+        return await handler(request)
+
     app = web.Application(middlewares=[only_allowed])
-    logs, inspection = ContainerLogs(node), Inspection(node)
+    logs, inspection, health = ContainerLogs(node), Inspection(node), Health(node.checks)
     commands, forwards = RemoteCommands(node), PortForwards(node)
     app.add_routes(
         [
@@ -92,11 +92,18 @@ def application(node: Node) -> web.Application:
             *_upgrades("/attach/{namespace}/{pod}/{uid}/{container}", commands.attach),
             *_upgrades("/portForward/{namespace}/{pod}", forwards.forward),
             *_upgrades("/portForward/{namespace}/{pod}/{uid}", forwards.forward),
-            web.get("/healthz", inspection.healthz),
+            web.post("/run/{namespace}/{pod}/{container}", commands.run),
+            web.post("/run/{namespace}/{pod}/{uid}/{container}", commands.run),
+            web.get("/healthz", health.all),
+            web.get("/healthz/{check}", health.one),
             web.get("/pods", inspection.pods),
+            web.get("/pods/", inspection.pods),
+            web.get("/runningpods/", inspection.running_pods),
             web.get("/configz", inspection.configz),
             web.get("/stats/summary", inspection.summary),
             web.get("/metrics", inspection.metrics),
+            web.get("/metrics/cadvisor", inspection.cadvisor),
+            web.get("/metrics/probes", inspection.probes),
             web.get("/metrics/resource", inspection.resource_metrics),
         ]
     )

@@ -33,6 +33,47 @@ class Traffic:
     receive_errors: int
     sent: int
     send_errors: int
+    packets_received: int = 0
+    receive_drops: int = 0
+    packets_sent: int = 0
+    send_drops: int = 0
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """Sizes in bytes."""
+
+    available: int
+    capacity: int
+    used: int
+    inodes_free: int
+    inodes: int
+
+
+def file_system(path: Path) -> FileSystem:
+    """The one that holds `path`. Raises OSError."""
+    found = os.statvfs(path)
+    size = found.f_frsize
+    used = (found.f_blocks - found.f_bfree) * size
+    return FileSystem(found.f_bavail * size, found.f_blocks * size, used, found.f_ffree, found.f_files)
+
+
+def swap() -> tuple[int, int]:
+    """(free, used) of the machine's, in bytes."""
+    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in _lines("/proc/meminfo")}
+    free = memory.get("SwapFree", 0)
+    return free, memory.get("SwapTotal", 0) - free
+
+
+def pids() -> tuple[int, int]:
+    """How many processes and threads there may be, and are."""
+    most = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
+    return most, int(_lines("/proc/loadavg")[0].split()[3].partition("/")[2])
+
+
+def booted_at() -> float:
+    """Seconds since the epoch."""
+    return float(next(line.split()[1] for line in _lines("/proc/stat") if line.startswith("btime ")))
 
 
 def group_usage(cgroups: Cgroups, path: str) -> Usage | None:
@@ -78,7 +119,7 @@ def node_usage(cgroups: Cgroups) -> Usage:
     """What the node uses: the whole machine where it has it for itself, else its pods, this process and its
     children (containerd)."""
     if not cgroups.shared:
-        return _machine_usage()
+        return machine_usage()
     used = [group_usage(cgroups, cgroups.top), *(process_usage(pid) for pid in _family())]
     known = [usage for usage in used if usage is not None]
 
@@ -119,7 +160,7 @@ def _family() -> list[int]:
     return found
 
 
-def _machine_usage() -> Usage:
+def machine_usage() -> Usage:
     """From /proc."""
     ticks = os.sysconf("SC_CLK_TCK")
     fields = [int(field) for field in _lines("/proc/stat")[0].split()[1:9]]
@@ -159,7 +200,8 @@ def traffic(pid: int) -> list[Traffic]:
         name, _, numbers = line.partition(":")
         fields = [int(number) for number in numbers.split()]
         if name.strip() != "lo":
-            found.append(Traffic(name.strip(), fields[0], fields[2], fields[8], fields[10]))
+            known = (fields[at] for at in (0, 2, 8, 10, 1, 3, 9, 11))
+            found.append(Traffic(name.strip(), *known))
     return found
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from podium.runtime import mounting
 from podium.runtime.logs import FifoSet, LogLimits, LogOptions, Outputs, read_logs
 from podium.runtime.logs.container import ContainerIO
 from podium.runtime.logs.fifo import FifoReader, FifoWriter
+from tests.unit.runtime.conftest import needs_root
 
 STAMP = 1_767_225_600 * 10**9
 
@@ -200,6 +202,30 @@ async def test_a_full_disk_makes_the_container_wait(
     shim.exit()
     await io.close()
     assert contents(log) == ["stdout F kept", "stdout F and on"]
+
+
+@needs_root
+async def test_a_disk_that_is_really_full_costs_no_line_once_there_is_room(
+    fifos: FifoSet, shim: Shim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podium.runtime.logs.disk._RETRY", 0.01)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    mounting.mount("tmpfs", str(folder), "tmpfs", 0, "size=64k")
+    try:
+        (folder / "other").write_bytes(bytes(48 * 1024))
+        log = f"{folder}/0.log"
+        io = ContainerIO(fifos.stdout, fifos.stderr, log)
+        lines = [f"line {number:04}" for number in range(300)]
+        shim.out("".join(f"{line}\n" for line in lines).encode())
+        await until(lambda: os.statvfs(folder).f_bavail == 0)
+        shim.out(b"after\n")
+        (folder / "other").unlink()
+        shim.exit()
+        await io.close()
+        assert contents(log) == [f"stdout F {line}" for line in (*lines, "after")]
+    finally:
+        mounting.unmount(folder)
 
 
 async def test_a_disk_that_was_slow_is_written_in_a_thread_in_order(

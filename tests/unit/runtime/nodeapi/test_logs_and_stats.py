@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,11 +139,13 @@ async def test_certificates_decide(bench: Bench, certificates: Path, name: str, 
         assert response.status == code
 
 
-async def test_without_a_certificate_there_is_no_connection(bench: Bench, certificates: Path) -> None:
-    url = f"{bench.url}/healthz"
-    with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
-        async with aiohttp.ClientSession() as client, client.get(url, ssl=client_tls(certificates, "")):
-            pass
+async def test_without_credentials_nothing_is_answered(bench: Bench, certificates: Path) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        async with (
+            aiohttp.ClientSession(headers=headers) as client,
+            client.get(f"{bench.url}/healthz", ssl=client_tls(certificates, "")) as response,
+        ):
+            assert (response.status, await response.text()) == (401, "Unauthorized")
 
 
 async def test_what_a_killed_daemon_left_of_execs_is_removed(bench: Bench, tmp_path: Path) -> None:
