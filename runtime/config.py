@@ -8,13 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from podium.api.types import Obj
+from podium.runtime.eviction.thresholds import Eviction
+from podium.runtime.handlers import DEFAULT, Runtime
+from podium.runtime.logs.file import LogLimits
+from podium.runtime.pulling.garbage import ImageGarbage
+from podium.runtime.pulling.records import Verification
+from podium.runtime.shutdown.plan import Shutdown
 
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One node. `containerd_socket` is None for a containerd of the daemon's own. `cgroup_root` is a path
     below the cgroup file systems' roots. `resolv_conf` is what pods with dnsPolicy Default get. `taints` are
-    given at registration only. `lease_duration` is in seconds; the lease is renewed four times as often."""
+    given at registration only. `kube_reserved` and `system_reserved` (`cpu=100m,memory=1Gi`) are kept from
+    pods. `cgroup_driver` is cgroupfs, systemd or auto. `max_pids` is how many processes a pod may have.
+    `registries` holds what containerd is to know about registries (`HOST/hosts.toml`). From the folder
+    `images` archives are imported, and the static pods of the folder `manifests` are run, whenever some come.
+    `lease_duration` is in seconds; the lease is renewed four times as often. `runtimes` are containerd's, by
+    what RuntimeClasses call them. `unsafe_sysctls` are names, or beginnings of names before a `*`, that pods
+    may set although they reach beyond them. `max_backoff` is how many seconds a container that ends again and
+    again waits at most."""
 
     node_name: str
     node_address: str
@@ -33,8 +46,27 @@ class NodeConfig:
     serving_key: Path | None = None
     client_ca: Path | None = None
     node_port: int = 10250
-    image_gc_high: int = 85
+    image_gc: ImageGarbage = field(default_factory=ImageGarbage)
+    pulls_at_once: int = 5
+    pull_verification: Verification = field(default_factory=Verification)
+    registries: str = "/etc/containerd/certs.d"
+    images: Path | None = None
+    manifests: Path | None = None
     lease_duration: float = 40.0
+    cgroup_driver: str = "cgroupfs"
+    max_pids: int | None = None
+    kube_reserved: str = ""
+    system_reserved: str = ""
+    logs: LogLimits = field(default_factory=LogLimits)
+    shutdown: Shutdown = field(default_factory=Shutdown)
+    eviction: Eviction = field(default_factory=Eviction)
+    runtimes: Mapping[str, Runtime] = field(default_factory=lambda: dict(DEFAULT))
+    unsafe_sysctls: Sequence[str] = ()
+    max_backoff: int = 300
+
+    @property
+    def manifests_folder(self) -> Path:
+        return self.manifests or self.data_dir / "manifests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,11 @@ class Layout:
     @property
     def pods(self) -> Path:
         return self.data_dir / "pods"
+
+    @property
+    def seccomp(self) -> Path:
+        """Profiles that pods name with `localhostProfile`."""
+        return self.data_dir.parent / "seccomp"
 
     @property
     def claims(self) -> Path:

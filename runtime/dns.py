@@ -9,6 +9,7 @@ from typing import NamedTuple
 from podium.api.types import Obj
 
 MAX_HOSTNAME = 63
+MAX_NODENAME = 64
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_LENGTH = 2048
@@ -97,6 +98,16 @@ def full_hostname(pod: Obj, domain: str) -> str:
     if spec.get("subdomain") and not spec.get("hostnameOverride"):
         return f"{name}.{spec['subdomain']}.{meta.get('namespace', 'default')}.svc.{domain}"
     return name
+
+
+def node_name(pod: Obj, domain: str) -> str:
+    """The full name, where it is to be the kernel's too. Raises ValueError for one that is too long."""
+    full = full_hostname(pod, domain)
+    if len(full) > MAX_NODENAME:
+        why = f"({MAX_NODENAME} characters is the max, {len(full)} characters requested)"
+        what = "failed to construct FQDN from pod hostname and cluster domain"
+        raise ValueError(f"{what}, FQDN {full} is too long {why}")
+    return full
 
 
 HOSTS_HEADER = "# Kubernetes-managed hosts file.\n"

@@ -5,7 +5,7 @@ these without importing one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -109,6 +109,15 @@ class ContainerLogs(Protocol):
     async def close(self, container_id: str) -> None:
         """Called when the container has exited: moves what is still in the FIFOs to the file, then lets go.
         Idempotent."""
+        ...
+
+
+class ImageReclaim(Protocol):
+    """Makes room on the disk that images lie on."""
+
+    async def remove(self, used: Collection[str]) -> int:
+        """Forgets the images that nobody uses: all but those that `used` has the full names of; how many
+        names that were. Raises ContainerdError."""
         ...
 
 

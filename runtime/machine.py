@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from podium.runtime.oci.security import names_of
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Read once at the start. `oom_floor` is the lowest oom_score_adj that this process may give its
-    children."""
+    children; `huge_pages` is memory that is only to be had in them, by their resource's name."""
 
     cpus: int
     memory: int
@@ -26,6 +27,7 @@ class Machine:
     boot_id: str = ""
     os_image: str = ""
     swap: int = 0
+    huge_pages: Mapping[str, int] = field(default_factory=dict)
 
 
 def read() -> Machine:
@@ -43,7 +45,18 @@ def read() -> Machine:
         machine_id=_text("/etc/machine-id") or _text("/proc/sys/kernel/random/boot_id").replace("-", ""),
         boot_id=_text("/proc/sys/kernel/random/boot_id"),
         os_image=_os_name(),
+        huge_pages=_huge_pages(),
     )
+
+
+def _huge_pages(root: Path = Path("/sys/kernel/mm/hugepages")) -> dict[str, int]:
+    found = {}
+    for folder in root.iterdir() if root.is_dir() else ():
+        size = int(folder.name.removeprefix("hugepages-").removesuffix("kB"))
+        name = f"{size >> 20}Gi" if size >= 1 << 20 else f"{size >> 10}Mi" if size >= 1 << 10 else f"{size}Ki"
+        count = int((folder / "nr_hugepages").read_text())
+        found[f"hugepages-{name}"] = count * size * 1024
+    return dict(sorted(found.items()))
 
 
 def _text(path: str) -> str:

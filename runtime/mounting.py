@@ -89,5 +89,5 @@ def mounts_below(path: str | Path) -> list[str]:
     """Mount points in a directory, those mounted last first."""
     prefix = f"{os.path.realpath(path)}/"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        found = [line.split(" ", 5)[4] for line in table]
+        found = [line.split(" ", 5)[4] for line in table if prefix in line]
     return [each for each in reversed(found) if each.startswith(prefix)]

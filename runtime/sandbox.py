@@ -37,9 +37,9 @@ class Sandboxes:
         self._domain = cluster_domain
         self._resolv_conf = resolv_conf
 
-    def prepare(self, pod: Obj) -> str:
-        """Everything but the network; returns the sandbox's name, which is new after a reboot. Raises
-        OSError."""
+    def prepare(self, pod: Obj, handler: str = "") -> str:
+        """Everything but the network; returns the sandbox's name, which is new after a reboot. `handler`
+        names the runtime of its containers. Raises OSError."""
         spec, uid = pod["spec"], pod["metadata"]["uid"]
         folder, files = self.layout.sandbox(uid), self.layout.pod(uid)
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -53,6 +53,7 @@ class Sandboxes:
         wanted = dns.resolver(pod, host, servers=self._cluster_dns, domain=self._domain)
         (files / "resolv.conf").write_text(str(wanted))
         (files / "hostname").write_text(f"{self.hostname(pod)}\n")
+        (folder / "handler").write_text(handler)
         return self._name(folder)
 
     def _pin(self, pod: Obj, folder: Path) -> None:
@@ -63,7 +64,7 @@ class Sandboxes:
         wanted = (("ipc", mounting.CLONE_NEWIPC, "hostIPC"), ("uts", mounting.CLONE_NEWUTS, "hostNetwork"))
         for kind, flag, with_host in wanted:
             pin = folder / kind
-            if spec.get(with_host) or mounting.is_mounted(pin):
+            if spec.get(with_host) or os.path.ismount(pin):
                 continue
             pin.touch()
             flags |= flag
@@ -78,6 +79,15 @@ class Sandboxes:
             (folder / "name").write_text(f"{uuid.uuid4().hex} {_boot()}")
         return self._named(folder)
 
+    def renew(self, uid: str) -> str:
+        """The same namespaces under a new name: all of the pod's containers begin again. Raises OSError."""
+        folder = self.layout.sandbox(uid)
+        name, _, rounds = self._named(folder).partition(".")
+        scratch = folder / "name.new"
+        scratch.write_text(f"{name}.{int(rounds or 0) + 1} {_boot()}")
+        scratch.rename(folder / "name")
+        return self._named(folder)
+
     def _named(self, folder: Path) -> str:
         name, _, boot = _text(folder / "name").partition(" ")
         return name if boot == _boot() else ""
@@ -87,11 +97,15 @@ class Sandboxes:
         folder = self.layout.sandbox(uid)
         return self._named(folder) if (folder / COMPLETE).exists() else ""
 
+    def handler(self, uid: str) -> str:
+        """The runtime of the pod's containers: it stays, whatever becomes of the RuntimeClass."""
+        return _text(self.layout.sandbox(uid) / "handler")
+
     def hostname(self, pod: Obj) -> str:
         if pod["spec"].get("hostNetwork"):
             return socket.gethostname()
         if pod["spec"].get("setHostnameAsFQDN"):
-            return dns.full_hostname(pod, self._domain)
+            return dns.node_name(pod, self._domain)
         return dns.hostname(pod)
 
     def connect(self, pod: Obj, ips: Sequence[str]) -> None:
@@ -167,7 +181,7 @@ def _boot() -> str:
 
 
 def _shared_memory(path: Path) -> None:
-    if mounting.is_mounted(path):
+    if os.path.ismount(path):
         return
     path.mkdir(exist_ok=True)
     flags = mounting.MS_NOSUID | mounting.MS_NODEV | mounting.MS_NOEXEC
@@ -178,7 +192,7 @@ def _pin_processes(folder: Path) -> None:
     """A PID namespace and the process that keeps it. Orphans that it inherits are reaped by the kernel, since
     it ignores their end; it is SIGKILLed with the sandbox."""
     pin = folder / "pid"
-    if mounting.is_mounted(pin) and _pause_pid(folder):
+    if os.path.ismount(pin) and _pause_pid(folder):
         return
     mounting.unmount(pin)
     pin.touch()

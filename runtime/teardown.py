@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from podium.runtime.cgroups import Cgroups
+from podium.runtime.cgroups import Cgroups, group_tree
 from podium.runtime.config import Layout, NodeConfig
 from podium.runtime.containerd import Containerd, ContainerdError
 from podium.runtime.containerd.channel import NAMESPACE
@@ -59,10 +59,10 @@ async def stop_node(
         uids |= set(await network.known())
     if volumes is not None:
         uids |= await volumes.known()
-    await _end_pods(uids, layout, sandboxes, Cgroups(config.cgroup_root), network, volumes)
+    await _end_pods(uids, layout, sandboxes, group_tree(config), network, volumes)
     if volumes is not None:
         await volumes.release_unused()
-    await asyncio.to_thread(Cgroups(config.cgroup_root).clear)
+    await asyncio.to_thread(group_tree(config).clear)
     await asyncio.to_thread(_remove_logs, layout, uids)
     if own is not None:
         await own.stop()

@@ -15,6 +15,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from podium.runtime.containerd import errors
+from podium.runtime.containerd.meter import CallMeter, operation
 
 NAMESPACE = "k8s.io"
 """The containerd namespace of everything Podium makes; the CRI image service pulls into the same."""
@@ -50,6 +51,7 @@ class Channel:
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
+        self.meter = CallMeter()
         self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=_OPTIONS)
 
     async def close(self) -> None:
@@ -66,12 +68,14 @@ class Channel:
             request_serializer=_encode,
             response_deserializer=reply.FromString,
         )
+        counted = operation(service.full_name, name)
 
         async def invoke(request: Message, *, lease: str = "", within: float | None = CALL_TIMEOUT) -> Reply:
-            try:
-                answer: Reply = await call(request, metadata=_metadata(lease), timeout=within)
-            except grpc.aio.AioRpcError as error:
-                raise errors.of(error) from None
+            with self.meter.measured(counted):
+                try:
+                    answer: Reply = await call(request, metadata=_metadata(lease), timeout=within)
+                except grpc.aio.AioRpcError as error:
+                    raise errors.of(error) from None
             return answer
 
         return invoke

@@ -13,11 +13,12 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from podium.api.types import Obj
 from podium.runtime.containerd.channel import Channel
 from podium.runtime.containerd.errors import NotFound
+from podium.runtime.handlers import Runtime
 from podium.runtime.protos import containers_pb2 as pb
 
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
-RUNC = "io.containerd.runc.v2"
+RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
 
 
 def packed(type_url: str, value: Obj) -> PackedAny:
@@ -53,7 +54,11 @@ class Containers:
         snapshot: str,
         labels: Mapping[str, str],
         lease: str = "",
+        runtime: Runtime | None = None,
+        systemd: bool = False,
     ) -> pb.Container:
+        """With `systemd` the spec's `cgroupsPath` names a slice and a scope that systemd is to make."""
+        runtime = runtime or Runtime()
         record = pb.Container(
             id=container_id,
             image=image,
@@ -61,7 +66,7 @@ class Containers:
             spec=packed(SPEC_TYPE, spec),
             snapshotter=snapshotter,
             snapshot_key=snapshot,
-            runtime=pb.Container.Runtime(name=RUNC),
+            runtime=pb.Container.Runtime(name=runtime.type, options=runtime.packed(systemd=systemd)),
         )
         return (await self._create(pb.CreateContainerRequest(container=record), lease=lease)).container
 

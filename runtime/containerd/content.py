@@ -19,6 +19,7 @@ class Content:
         self._service = pb.DESCRIPTOR.services_by_name["Content"]
         self._info = channel.unary(self._service, "Info", pb.InfoResponse)
         self._update = channel.unary(self._service, "Update", pb.UpdateResponse)
+        self._statuses = channel.unary(self._service, "ListStatuses", pb.ListStatusesResponse)
 
     async def info(self, digest: str) -> pb.Info | None:
         try:
@@ -63,6 +64,11 @@ class Content:
         except AlreadyExists:
             if labels:
                 await self.label(digest, labels)
+
+    async def arriving(self) -> dict[str, int]:
+        """How many bytes there are of each blob that is being written, by the writers' names for them."""
+        reply = await self._statuses(pb.ListStatusesRequest())
+        return {each.ref: each.offset for each in reply.statuses}
 
     async def label(self, digest: str, labels: Mapping[str, str]) -> None:
         """Adds labels to a blob."""

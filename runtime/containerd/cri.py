@@ -17,6 +17,7 @@ class CriImages:
         self._pull = channel.unary(service, "PullImage", pb.PullImageResponse)
         self._status = channel.unary(service, "ImageStatus", pb.ImageStatusResponse)
         self._list = channel.unary(service, "ListImages", pb.ListImagesResponse)
+        self._remove = channel.unary(service, "RemoveImage", pb.RemoveImageResponse)
 
     async def pull(self, image: str, auth: Mapping[str, str] | None = None) -> str:
         """Pulls and unpacks; returns the image's id (its configuration's digest). `auth` has AuthConfig's
@@ -33,3 +34,7 @@ class CriImages:
 
     async def list(self) -> list[pb.Image]:
         return list((await self._list(pb.ListImagesRequest())).images)
+
+    async def remove(self, image: str) -> None:
+        """Forgets an image with all its names; returns when its content is gone. Idempotent."""
+        await self._remove(pb.RemoveImageRequest(image=pb.ImageSpec(image=image)))

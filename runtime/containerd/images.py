@@ -42,9 +42,10 @@ class Images:
         except AlreadyExists:
             await self._update(pb.UpdateImageRequest(image=image), lease=lease)
 
-    async def delete(self, name: str) -> None:
-        """Idempotent. Content and snapshots that nothing else names are collected later."""
+    async def delete(self, name: str, *, sync: bool = False) -> None:
+        """Idempotent. Content and snapshots that nothing else names are collected later, with `sync` before
+        it returns."""
         try:
-            await self._delete(pb.DeleteImageRequest(name=name))
+            await self._delete(pb.DeleteImageRequest(name=name, sync=sync))
         except NotFound:
             return

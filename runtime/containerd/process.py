@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
 
+REGISTRIES = "/etc/containerd/certs.d"
+"""Where containerd looks for what it is to know about a registry: `HOST/hosts.toml`."""
+
 # What Podium does not use of containerd: less memory, a faster start. Names a version does not know are
 # ignored by it.
 _DISABLED = (
@@ -77,7 +80,7 @@ disabled_plugins = [{disabled}]
   conf_dir = "{root}/cni"
 
 [plugins."io.containerd.grpc.v1.cri".registry]
-  config_path = "/etc/containerd/certs.d"
+  config_path = "{registries}"
 """
 
 
@@ -108,8 +111,11 @@ class Paths:
 class OwnContainerd:
     """Starts containerd, or finds it again."""
 
-    def __init__(self, paths: Paths, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, paths: Paths, *, registries: str = REGISTRIES, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.paths = paths
+        self._registries = registries
         self._environment = dict(environment) if environment is not None else dict(os.environ)
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -149,6 +155,7 @@ class OwnContainerd:
             root=self.paths.root / "data",
             state=self.paths.state / "state",
             socket=self.paths.socket,
+            registries=self._registries,
             disabled=", ".join(f'"{name}"' for name in _DISABLED),
         )
 

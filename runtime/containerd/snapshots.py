@@ -21,6 +21,7 @@ class Snapshots:
     def __init__(self, channel: Channel, snapshotter: str = OVERLAYFS) -> None:
         self.snapshotter = snapshotter
         service = pb.DESCRIPTOR.services_by_name["Snapshots"]
+        self._channel, self._service = channel, service
         self._prepare = channel.unary(service, "Prepare", pb.PrepareSnapshotResponse)
         self._mounts = channel.unary(service, "Mounts", pb.MountsResponse)
         self._commit = channel.unary(service, "Commit", Empty)
@@ -68,6 +69,14 @@ class Snapshots:
         except NotFound:
             return False
         return True
+
+    async def unpacking(self) -> bool:
+        """Whether containerd is unpacking a layer that it has pulled."""
+        wanted = pb.ListSnapshotsRequest(
+            snapshotter=self.snapshotter, filters=["kind==active,name~=^extract-"]
+        )
+        replies = self._channel.stream(self._service, "List", pb.ListSnapshotsResponse, wanted)
+        return any([len(reply.info) > 0 async for reply in replies])
 
     async def usage(self, key: str) -> tuple[int, int]:
         """(bytes, inodes) that the snapshot itself takes, without its parents."""

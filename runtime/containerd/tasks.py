@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from podium.api.types import Obj
 from podium.runtime.containerd.channel import Channel
-from podium.runtime.containerd.containers import PROCESS_TYPE, packed
+from podium.runtime.containerd.containers import PROCESS_TYPE, RESOURCES_TYPE, packed
 from podium.runtime.containerd.errors import Conflict, NotFound
 from podium.runtime.protos import task_pb2
 from podium.runtime.protos import tasks_pb2 as pb
@@ -61,6 +61,7 @@ class Tasks:
         self._resize = channel.unary(service, "ResizePty", Empty)
         self._close_io = channel.unary(service, "CloseIO", Empty)
         self._wait = channel.unary(service, "Wait", pb.WaitResponse)
+        self._update = channel.unary(service, "Update", Empty)
 
     async def create(
         self,
@@ -156,6 +157,12 @@ class Tasks:
         await self._resize(
             pb.ResizePtyRequest(container_id=container_id, exec_id=exec_id, width=width, height=height)
         )
+
+    async def update(self, container_id: str, resources: Obj) -> None:
+        """Changes the limits of a running container (an OCI runtime spec `linux.resources`); what is not in
+        there stays as it is."""
+        request = pb.UpdateTaskRequest(container_id=container_id, resources=packed(RESOURCES_TYPE, resources))
+        await self._update(request)
 
     async def close_stdin(self, container_id: str, exec_id: str = "") -> None:
         """Lets the process see the end of its input: the shim closes its own end of the FIFO."""

@@ -1,4 +1,4 @@
 """The node as the API server sees it: its Node object, its Lease.
 
-`description` says what to write (pure), `pressure` looks at the machine, `registrar` writes.
+`description` says what to write (pure), `reservations` how much of it is for pods (pure), `registrar` writes.
 """

@@ -3,20 +3,18 @@ units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 from podium.api.types import Obj, meta
 from podium.runtime.config import NodeConfig
 from podium.runtime.machine import Machine, system_uuid
-from podium.runtime.node.pressure import Pressure
+from podium.runtime.node import reservations
 
 VERSION = "v1.36.0"
 """The Kubernetes version whose kubelet this daemon stands in for."""
 
 MAX_IMAGES = 50
-_RESERVED_MEMORY = 100 * 1024 * 1024
-"""What the kubelet keeps back so that the machine never runs dry: its threshold for eviction."""
 
 
 def node(config: NodeConfig, machine: Machine) -> Obj:
@@ -45,11 +43,10 @@ def status(
     config: NodeConfig, machine: Machine, *, disk: int, runtime_version: str, images: Sequence[Obj]
 ) -> Obj:
     """Everything of the status but the conditions. `disk` is in bytes."""
+    whole = reservations.capacity(config, machine, disk)
     return {
-        "capacity": _amounts(config, machine, disk=f"{disk // 1024}Ki", memory=machine.memory),
-        "allocatable": _amounts(
-            config, machine, disk=str(int(disk * 0.9)), memory=max(0, machine.memory - _RESERVED_MEMORY)
-        ),
+        "capacity": reservations.texts(whole),
+        "allocatable": reservations.texts(reservations.allocatable(config, whole), exact=True),
         "addresses": [
             {"type": "InternalIP", "address": config.node_address},
             {"type": "Hostname", "address": config.node_name},
@@ -57,8 +54,10 @@ def status(
         "daemonEndpoints": {"kubeletEndpoint": {"Port": config.node_port}},
         "nodeInfo": _info(machine, runtime_version),
         "images": list(images[:MAX_IMAGES]),
+        "features": {"supplementalGroupsPolicy": True},
         "runtimeHandlers": [
-            {"name": "", "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}
+            {"name": name, "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}
+            for name in sorted(config.runtimes)
         ],
     }
 
@@ -72,17 +71,6 @@ def allotment(node: Obj) -> dict[str, str | None]:
         name: amount for name, amount in there.items() if "/" in name and free.get(name) != amount
     }
     return wanted | {name: None for name in free if "/" in name and name not in there}
-
-
-def _amounts(config: NodeConfig, machine: Machine, *, disk: str, memory: int) -> dict[str, str]:
-    return {
-        "cpu": str(machine.cpus),
-        "ephemeral-storage": disk,
-        "hugepages-1Gi": "0",
-        "hugepages-2Mi": "0",
-        "memory": f"{memory // 1024}Ki",
-        "pods": str(config.max_pods),
-    }
 
 
 def _info(machine: Machine, runtime_version: str) -> Obj:
@@ -101,15 +89,15 @@ def _info(machine: Machine, runtime_version: str) -> Obj:
     return {**made, "swap": {"capacity": machine.swap}} if machine.swap else made
 
 
-def conditions(old: Sequence[Obj], pressure: Pressure, not_ready: str, now: datetime) -> list[Obj]:
-    """The node's conditions: `not_ready` says why it is not ready, "" when it is. Transition times change
-    with the status."""
+def conditions(old: Sequence[Obj], pressure: Set[str], not_ready: str, now: datetime) -> list[Obj]:
+    """The node's conditions: `pressure` names those that hold, `not_ready` says why it is not ready, "" when
+    it is. Transition times change with the status."""
     before = {each["type"]: each for each in old}
     stamp = meta.timestamp(now)
     made = [
-        _pressure("MemoryPressure", pressure.memory, "Memory", "memory available"),
-        _disk(pressure.disk),
-        _pressure("PIDPressure", pressure.pids, "PID", "PID available"),
+        _pressure("MemoryPressure", "MemoryPressure" in pressure, "Memory", "memory available"),
+        _disk("DiskPressure" in pressure),
+        _pressure("PIDPressure", "PIDPressure" in pressure, "PID", "PID available"),
         _ready(not_ready),
     ]
     return [{**each, **_times(each, before.get(each["type"]), stamp)} for each in made]

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import LEASES, NODES
 from podium.client.base import Client
+from podium.client.events import EventRecorder
 from podium.runtime.config import NodeConfig
 from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.eviction.signals import disk_size
 from podium.runtime.images import ImageStore
 from podium.runtime.machine import Machine
-from podium.runtime.node import description, pressure
+from podium.runtime.node import description, news
+from podium.runtime.node.news import News
+from podium.runtime.shutdown.plan import NOT_READY
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,10 @@ class Registrar:
         machine: Machine,
         *,
         now: Callable[[], datetime],
+        pressure: Callable[[], frozenset[str]],
         volumes_in_use: Callable[[], Awaitable[list[str]]] | None = None,
+        leaving: Callable[[], bool] = lambda: False,
+        recorder: EventRecorder | None = None,
     ) -> None:
         self._config = config
         self._client = client
@@ -44,7 +51,10 @@ class Registrar:
         self._images = images
         self._machine = machine
         self._now = now
+        self._pressure = pressure
         self._volumes_in_use = volumes_in_use
+        self._leaving = leaving
+        self._recorder = recorder
         self._not_ready = "container runtime network not ready"
         self._node: Obj | None = None
         self._lease: Obj | None = None
@@ -71,9 +81,12 @@ class Registrar:
     async def register(self) -> Obj:
         """Creates the Node or takes up the one that is there; tries until the server takes it."""
         delay = 0.1
+        self._tell([News("Normal", "Starting", "Starting kubelet.")])
         while True:
             try:
                 self._node = await self._create()
+                before = (self._node.get("status") or {}).get("nodeInfo")
+                self._tell(news.of_reboot(self._config.node_name, before, self._machine.boot_id))
                 await self._write_status()
                 return self._node
             except (ConnectionError, TimeoutError, StatusError) as error:
@@ -104,9 +117,8 @@ class Registrar:
                 await self._renew_lease()
                 self._heard(loop.time())
                 await self._allot()
-                found = pressure.look(self._config.data_dir)
                 due = loop.time() - self._written_at >= STATUS_PERIOD
-                if due or (found, self._not_ready, await self._in_use()) != self._seen:
+                if due or await self._look() != self._seen:
                     await self._write_status()
             except (ConnectionError, TimeoutError, StatusError, ContainerdError) as error:
                 log.warning("cannot refresh node %s: %s", self._config.node_name, error)
@@ -132,29 +144,44 @@ class Registrar:
 
     async def _write_status(self) -> None:
         assert self._node is not None
-        found = pressure.look(self._config.data_dir)
-        why = self._not_ready
+        seen = found, why, in_use, images = await self._look()
         status = description.status(
             self._config,
             self._machine,
-            disk=pressure.disk_size(self._config.data_dir),
+            disk=disk_size(self._config.data_dir),
             runtime_version=await self._runtime_version(),
-            images=await self._listed(),
+            images=images,
         )
         old = (self._node.get("status") or {}).get("conditions") or []
         status["conditions"] = description.conditions(old, found, why, self._now())
-        in_use = await self._in_use()
         status["volumesInUse"] = in_use or None
         self._node = await self._client.patch(
             NODES, self._config.node_name, {"status": status}, kind="strategic", subresource="status"
         )
-        self._seen = (found, why, in_use)
+        self._tell(news.of_conditions(self._config.node_name, old, status["conditions"]))
+        self._seen = seen
         if not why:
             self.announced.set()
         self._written_at = asyncio.get_running_loop().time()
 
+    async def _look(self) -> tuple[frozenset[str], str, list[str], list[Obj]]:
+        """What the status tells that may change: pressure, why the node is not ready, volumes, images."""
+        why = ", ".join(filter(None, (self._not_ready, NOT_READY if self._leaving() else "")))
+        return self._pressure(), why, await self._in_use(), await self._listed()
+
+    def _tell(self, happened: Iterable[News]) -> None:
+        if self._recorder is None:
+            return
+        name = self._config.node_name
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
+        for each in happened:
+            self._recorder.event(node, each.type, each.reason, each.message)
+
     async def _allot(self) -> None:
         node = await self._client.get(NODES, self._config.node_name)
+        if self._node is not None:
+            self._tell(news.of_cordon(self._config.node_name, self._node, node))
+            self._node = {**self._node, "spec": node["spec"]}
         if changes := description.allotment(node):
             patch = {"status": {"allocatable": changes}}
             await self._client.patch(NODES, self._config.node_name, patch, subresource="status")

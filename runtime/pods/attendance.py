@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from podium.runtime.containerd.tasks import Exit
 from podium.runtime.pods import rules
 from podium.runtime.pods.killing import Killing, stop_signal
 from podium.runtime.pods.model import Attempt, KillContainer
+from podium.runtime.pods.resize import needs_restart
 from podium.runtime.probes.checks import Target
 from podium.runtime.probes.prober import Prober
 
@@ -83,9 +85,10 @@ class Attendance:
             started_at=attempt.started_at,
             now=worker.node.now,
             verdict=partial(self._verdict, attempt.id),
-            unhealthy=lambda message: worker.node.tell(
-                worker.pod, "Warning", "Unhealthy", message, attempt.name
+            unhealthy=lambda reason, message: worker.node.tell(
+                worker.pod, "Warning", reason, message, attempt.name
             ),
+            counted=lambda kind, result: worker.probed(kind, result, attempt.name),
         )
         self._probers[attempt.id] = prober
         prober.start()
@@ -172,6 +175,8 @@ class Attendance:
     async def _note_end(self, attempt: Attempt, end: Exit) -> None:
         worker = self._worker
         container = rules.container_named(worker.pod, attempt.name) or {"name": attempt.name}
+        if worker.observed.stopping_since is None and worker.observed.failed is None:
+            attempt = replace(attempt, again=needs_restart(worker.pod, container, attempt.resources))
         while True:
             try:
                 ended = await worker.node.containers.ended(worker.pod, container, attempt, end)

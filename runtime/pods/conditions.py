@@ -7,29 +7,51 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from podium.api.types import Obj
 from podium.runtime.pods import rules
+from podium.runtime.pods.resize import CONDITIONS as PASSING
 
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+ANEW = "AllContainersRestarting"
+OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", ANEW)
 
 _TERMINAL_REASONS = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
 
 def conditions(
-    pod: Obj, statuses: Mapping[str, Obj], *, phase: str, sandbox: bool, old: Sequence[Obj], now: str
+    pod: Obj,
+    statuses: Mapping[str, Obj],
+    *,
+    phase: str,
+    sandbox: bool,
+    old: Sequence[Obj],
+    now: str,
+    passing: Sequence[Obj] = (),
+    anew: bool | None = None,
 ) -> list[Obj]:
     """All conditions: those of others as they are, then ours. A transition time changes only with the
-    status."""
-    kept = [each for each in old if each["type"] not in OWNED]
+    status. `passing` are those that come with a resize and go with it."""
+    kept = [each for each in old if each["type"] not in (*OWNED, *PASSING)]
     containers_ready = _containers_ready(pod, statuses, phase)
     made = [
         {"type": "PodReadyToStartContainers", "status": "True" if sandbox else "False"},
-        {"type": "Initialized", **_initialized(pod, statuses, phase)},
+        {"type": "Initialized", **_initialized(pod, statuses, phase, old)},
         {"type": "Ready", **_ready(pod, containers_ready, kept)},
         {"type": "ContainersReady", **containers_ready},
         {"type": "PodScheduled", "status": "True"},
     ]
+    if anew is not None:
+        made.append({"type": ANEW, **_restarting(phase, anew)})
     generation = pod["metadata"].get("generation", 0)
     before = {each["type"]: each for each in old}
-    return [*kept, *(_dated(each, before.get(each["type"]), generation, now) for each in made)]
+    kept = [each for each in kept if each["type"] not in {one["type"] for one in passing}]
+    return [*kept, *passing, *(_dated(each, before.get(each["type"]), generation, now) for each in made)]
+
+
+def _restarting(phase: str, anew: bool) -> Obj:
+    if phase in _TERMINAL_REASONS:
+        return {"status": "False", "reason": _TERMINAL_REASONS[phase]}
+    if not anew:
+        return {"status": "False"}
+    message = "container exited with restart policy rule"
+    return {"status": "True", "reason": "RestartAllContainersStarted", "message": message}
 
 
 def _dated(condition: Obj, before: Obj | None, generation: int, now: str) -> Obj:
@@ -84,7 +106,8 @@ def _ready(pod: Obj, containers_ready: Obj, others: Sequence[Obj]) -> Obj:
     return {"status": "True"}
 
 
-def _initialized(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> Obj:
+def _initialized(pod: Obj, statuses: Mapping[str, Obj], phase: str, old: Sequence[Obj]) -> Obj:
+    """What is initialized stays so, also while all containers begin again."""
     init = rules.init_containers(pod)
     unknown = [each["name"] for each in init if each["name"] not in statuses]
     if phase == "Succeeded" and not unknown:
@@ -97,6 +120,8 @@ def _initialized(pod: Obj, statuses: Mapping[str, Obj], phase: str) -> Obj:
         if each["name"] in statuses
         and not statuses[each["name"]].get("started" if rules.is_sidecar(each) else "ready")
     ]
+    if incomplete and any(each["type"] == "Initialized" and each["status"] == "True" for each in old):
+        return {"status": "True"}
     return _verdict(unknown, incomplete, "incomplete", "ContainersNotInitialized")
 
 

@@ -15,18 +15,20 @@ from datetime import datetime
 from pathlib import Path
 
 from podium.api.types import Obj
-from podium.runtime import devices
+from podium.runtime import confining, devices
 from podium.runtime.cgroups import Cgroups
 from podium.runtime.commands import Commands
 from podium.runtime.config import Layout
 from podium.runtime.containerd import Containerd, ContainerdError, NotFound
 from podium.runtime.containerd.errors import TimedOut, Unavailable
 from podium.runtime.containerd.tasks import Exit
+from podium.runtime.handlers import Runtime
 from podium.runtime.images import Image
 from podium.runtime.interfaces import MountedVolume
 from podium.runtime.logs import FifoSet, LogOptions, Outputs, read_logs
 from podium.runtime.machine import Machine
 from podium.runtime.oci import ContainerInput, PodPaths, build
+from podium.runtime.oci.resources import effective, linux_resources
 from podium.runtime.oci.users import Accounts, read_accounts, resolve
 from podium.runtime.pods import records, rules
 from podium.runtime.pods.model import Attempt
@@ -62,6 +64,7 @@ class Wanted:
     backoff: int
     sources: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     volumes: Mapping[str, MountedVolume] = field(default_factory=dict)
+    runtime: Runtime = field(default_factory=Runtime)
 
 
 class Containers:
@@ -84,6 +87,7 @@ class Containers:
         self.commands = Commands(containerd, layout.run_dir / "exec")
         self._machine = machine
         self._now = now
+        self._roots: dict[str, Sequence[Mount]] = {}
 
     async def make(self, wanted: Wanted) -> Attempt:
         """Makes the record and root file system of an attempt, ready to be started. Raises ConfigError,
@@ -99,6 +103,7 @@ class Containers:
             image=wanted.image.name,
             image_id=wanted.image.status_id,
             stop_signal=wanted.image.stop_signal,
+            resources=effective(wanted.pod, wanted.container),
         )
         async with self.containerd.leases.held() as lease:
             return await self._make(wanted, attempt, lease)
@@ -116,6 +121,8 @@ class Containers:
                 snapshot=attempt.id,
                 labels=records.labels(wanted.pod, wanted.container, attempt),
                 lease=lease,
+                runtime=wanted.runtime,
+                systemd=self.cgroups.driver == "systemd",
             )
         except (Unavailable, TimedOut):
             await self._unmake(attempt.id)
@@ -123,6 +130,7 @@ class Containers:
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(containerd.snapshots.remove(attempt.id)))
             raise
+        self._roots[attempt.id] = mounts
         return attempt
 
     async def _unmake(self, container_id: str) -> None:
@@ -161,7 +169,7 @@ class Containers:
             env=wanted.env,
             user=user,
             paths=wanted.paths,
-            cgroup=self.cgroups.container(pod, attempt.id),
+            cgroup=self.cgroups.names.for_runc(pod, attempt.id),
             sources=wanted.sources,
             termination_log=str(termination),
             hostname=wanted.hostname,
@@ -170,6 +178,8 @@ class Containers:
             memory_capacity=self._machine.memory,
             oom_floor=self._machine.oom_floor,
             cgroup_v2=self.cgroups.unified,
+            page_sizes=self.cgroups.page_sizes,
+            confinement=confining.confinement(pod, container, self.layout.seccomp),
         )
         return given, replace(attempt, user=user)
 
@@ -191,7 +201,7 @@ class Containers:
         tasks = self.containerd.tasks
         try:
             await self.collect(pod, container, attempt)
-            mounts = await self.containerd.snapshots.mounts(attempt.id)
+            mounts = self._roots.pop(attempt.id, None) or await self.containerd.snapshots.mounts(attempt.id)
             pid = await tasks.create(
                 attempt.id,
                 rootfs=mounts,
@@ -313,6 +323,14 @@ class Containers:
                 raise
             log.warning("cannot delete the task of container %s: %s", container_id, error)
 
+    async def resize(self, attempt: Attempt, resources: Obj) -> Attempt:
+        """Gives a running container other cpu and memory. Raises ContainerdError."""
+        limits = linux_resources({"resources": resources}, cgroup_v2=self.cgroups.unified)
+        await self.containerd.tasks.update(attempt.id, limits)
+        resized = replace(attempt, resources=resources)
+        await self.remember(resized)
+        return resized
+
     async def remember(self, attempt: Attempt) -> None:
         """Keeps with the record how the attempt goes on."""
         await self.containerd.containers.set_extension(
@@ -348,6 +366,7 @@ class Containers:
     async def remove(self, pod: Obj, attempt: Attempt) -> None:
         """Removes everything of an ended attempt but what its pod's folder holds; the record last, by which
         a later daemon finds the rest. Idempotent."""
+        self._roots.pop(attempt.id, None)
         await self._delete_task(attempt.id)
         self._unlink_log(pod, attempt)
         await asyncio.to_thread(_remove_log, self.log_path(pod, attempt))

@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from podium.api.types import Obj, meta
+from podium.runtime.eviction.ranking import EVICTED
 from podium.runtime.pods import rules
 from podium.runtime.pods.admission import refusal
-from podium.runtime.pods.limits import EVICTED
+from podium.runtime.pods.differences import changing, restarting
 from podium.runtime.pods.model import (
     MIN_GRACE,
     Action,
     Attempt,
+    BeginAnew,
     EnsureImage,
     Finish,
     KillContainer,
@@ -29,24 +31,31 @@ from podium.runtime.pods.model import (
     Observed,
     Plan,
     RemoveContainer,
+    Resize,
     SetUpSandbox,
     StartContainer,
     TearDown,
 )
+from podium.runtime.pods.resize import needs_restart
 
 DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 DEFAULT_GRACE = 30
 
+START_TAKES = timedelta(seconds=3)
+"""A start that has gone on for longer may never end."""
 
-def decide(pod: Obj, observed: Observed, now: datetime, *, phase: str) -> Plan:
+
+def decide(
+    pod: Obj, observed: Observed, now: datetime, *, phase: str, max_backoff: int = rules.MAX_BACKOFF
+) -> Plan:
     """The next steps. `phase` is the pod's phase of what is known now (`status.compose`)."""
     failed = observed.failed or _past_deadline(pod, now) or refusal(pod)
     if observed.gone or meta.deleting(pod) or failed or phase in rules.TERMINAL:
         steps = _Steps(pod, observed, now)
         steps.end(phase)
         return Plan(tuple(steps.actions), steps.wake_at, failed)
-    steps = _Steps(pod, observed, now)
+    steps = _Steps(pod, observed, now, max_backoff)
     steps.wake(_deadline(pod))
     steps.go_on()
     return Plan(tuple(steps.actions), steps.wake_at)
@@ -67,7 +76,10 @@ def _past_deadline(pod: Obj, now: datetime) -> tuple[str, str] | None:
 class _Steps:
     """The decisions of one moment, being collected."""
 
-    def __init__(self, pod: Obj, observed: Observed, now: datetime) -> None:
+    def __init__(
+        self, pod: Obj, observed: Observed, now: datetime, max_backoff: int = rules.MAX_BACKOFF
+    ) -> None:
+        self.max_backoff = max_backoff
         self.pod = pod
         self.observed = observed
         self.now = now
@@ -113,8 +125,16 @@ class _Steps:
         chosen = others or sorted(alive, key=lambda each: sidecars.index(each.name))[-1:]
         since = self.observed.stopping_since or self.now
         for attempt in chosen:
+            if self._starting(attempt):
+                continue
             message = f"Stopping container {attempt.name}"
             self.add(KillContainer(attempt.id, attempt.name, self._grace(), since, message))
+
+    def _starting(self, attempt: Attempt) -> bool:
+        """What is only just being started would seem to have failed to if it were killed now."""
+        if attempt.state != "created" or f"container/{attempt.name}" not in self.observed.busy:
+            return False
+        return self.blocked(attempt.created_at + START_TAKES)
 
     def _grace(self) -> float:
         """Seconds from the order to end until SIGKILL."""
@@ -122,17 +142,29 @@ class _Steps:
         own = self.pod["spec"].get("terminationGracePeriodSeconds")
         grace = next((each for each in (asked, own) if each is not None), DEFAULT_GRACE)
         if self.observed.failed and self.observed.failed[0] == EVICTED:
-            grace = 1
+            grace = 1 if self.observed.hurry is None else self.observed.hurry
         if self.observed.gone and asked is None:
             grace = 1
         return max(float(grace), MIN_GRACE)
 
     # Running
 
+    def _resize(self) -> None:
+        """What has to be restarted for it ends first, so that its memory is free."""
+        resizing = self.observed.resizing
+        if not self.observed.alive() or restarting(self.pod, self.observed):
+            return
+        if (resizing.whole or changing(self.pod, self.observed)) and not self.blocked(resizing.retry_at):
+            self.add(Resize())
+
     def go_on(self) -> None:
         """Brings the pod up, and keeps it up."""
+        if rules.restarting_all(self.pod, self.observed):
+            self._restart_all()
+            return
         self._kill_doomed()
         self._remove_old()
+        self._resize()
         wanted = list(self._to_start())
         for container in wanted:
             self._image(container)
@@ -140,6 +172,17 @@ class _Steps:
             return
         for container in wanted:
             self._start(container)
+
+    def _restart_all(self) -> None:
+        """Everything but what was added to look into the pod ends at once, and then begins again."""
+        added = {each["name"] for each in rules.ephemeral_containers(self.pod)}
+        alive = [each for each in self.observed.alive() if each.name not in added]
+        for attempt in (each for each in alive if not self._starting(each)):
+            message = f"Stopping container {attempt.name}"
+            self.add(KillContainer(attempt.id, attempt.name, MIN_GRACE, self.now, message))
+        starting = {key.partition("/")[2] for key in self.observed.busy if key.startswith("container/")}
+        if not alive and not starting - added:
+            self.add(BeginAnew())
 
     def _grounded(self) -> bool:
         """Sandbox and volumes: set up side by side."""
@@ -192,8 +235,12 @@ class _Steps:
             fresh_sandbox = latest.sandbox != self.observed.sandbox and container in rules.init_containers(
                 self.pod
             )
-            if not fresh_sandbox and not rules.restarts(self.pod, container, latest.exit_code):
+            anew = rules.of_earlier_round(latest, self.observed)
+            returns = anew or latest.again or rules.restarts(self.pod, container, latest.exit_code)
+            if not fresh_sandbox and not returns:
                 return False
+            if anew and not rules.begins_anew(container, latest):
+                return True
             if self.blocked(rules.restart_at(latest)):
                 return False
         elif (code := rules.lost_end(rules.told(self.pod, container["name"]))) is not None:
@@ -202,7 +249,7 @@ class _Steps:
             if not once and not rules.restarts(self.pod, container, code):
                 return False
         trouble = self.observed.troubles.get(container["name"])
-        return not self.blocked(trouble.retry_at if trouble else None)
+        return not self.blocked(trouble.retry_at if trouble and trouble.concerns(container) else None)
 
     def _image(self, container: Obj) -> None:
         name = container["name"]
@@ -214,7 +261,9 @@ class _Steps:
         if name not in self.observed.images or not self._due(container):
             return
         latest = self.observed.latest(name)
-        self.add(StartContainer(name, self._number(name, latest), rules.next_backoff(latest)))
+        self.add(
+            StartContainer(name, self._number(name, latest), rules.next_backoff(latest, self.max_backoff))
+        )
 
     def _number(self, name: str, latest: Attempt | None) -> int:
         """The count of restarts goes on even when nothing of the attempts before is on the machine."""
@@ -245,6 +294,8 @@ class _Steps:
             probe = container.get(f"{why}Probe") or {}
             grace = float(probe.get("terminationGracePeriodSeconds", grace))
             return f"{kind} {attempt.name} failed {why} probe{again}", max(grace, MIN_GRACE)
+        if attempt.state == "running" and needs_restart(self.pod, container, attempt.resources):
+            return f"Container {attempt.name} resize requires restart", max(grace, MIN_GRACE)
         if attempt.spec_hash and attempt.spec_hash != rules.spec_hash(container):
             return f"{kind} {attempt.name} definition changed, will be restarted", max(grace, MIN_GRACE)
         return "", 0.0

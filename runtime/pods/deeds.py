@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import PODS
+from podium.runtime import confining
 from podium.runtime.archive import ArchiveError
 from podium.runtime.containerd import ContainerdError
 from podium.runtime.images import Image, PullError
 from podium.runtime.oci import PodPaths
+from podium.runtime.oci.confinement import selinux
 from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
-from podium.runtime.pods import rules, sources, starting
+from podium.runtime.pods import resized, rules, runtimes, sources, starting
 from podium.runtime.pods.containers import Wanted
 from podium.runtime.pods.model import (
     Action,
+    BeginAnew,
     EnsureImage,
     Finish,
     KillContainer,
     MountVolumes,
     RemoveContainer,
+    Resize,
     SetUpSandbox,
     StartContainer,
     TearDown,
@@ -45,10 +49,12 @@ async def perform(worker: PodWorker, action: Action) -> None:
     deeds: dict[type[Action], Callable[..., Awaitable[None]]] = {
         SetUpSandbox: _set_up_sandbox,
         MountVolumes: _mount_volumes,
+        BeginAnew: _begin_anew,
         EnsureImage: _ensure_image,
         StartContainer: _start_container,
         KillContainer: _kill_container,
         RemoveContainer: _remove_container,
+        Resize: resized.resize,
         TearDown: _tear_down,
         Finish: _finish,
     }
@@ -67,7 +73,8 @@ def _trouble(
 async def _set_up_sandbox(worker: PodWorker, _: SetUpSandbox) -> None:
     node, pod, observed = worker.node, worker.pod, worker.observed
     try:
-        name = await asyncio.to_thread(node.sandboxes.prepare, pod)
+        handler = await runtimes.handler(node, pod)
+        name = await asyncio.to_thread(node.sandboxes.prepare, pod, handler)
         if pod["spec"].get("hostNetwork"):
             ips = [node.host_ip]
         else:
@@ -75,15 +82,20 @@ async def _set_up_sandbox(worker: PodWorker, _: SetUpSandbox) -> None:
         await asyncio.to_thread(node.sandboxes.connect, pod, ips)
     except Exception as error:
         log.warning("cannot set up pod %s", rules.full_name(pod), exc_info=True)
-        message = f"Failed to create pod sandbox: {error}"
-        node.tell(pod, "Warning", "FailedCreatePodSandBox", message)
+        reason, what = "FailedCreatePodSandBox", "create pod sandbox"
+        if isinstance(error, ConfigError) and error.reason == runtimes.NO_DRIVER:
+            reason, what = runtimes.NO_DRIVER, "prepare dynamic resources"
+        message = f"Failed to {what}: {error}"
+        node.tell(pod, "Warning", reason, message)
         before = observed.sandbox_trouble
-        observed.sandbox_trouble = _trouble(
-            worker, before, "FailedCreatePodSandBox", message, first=1, most=60
-        )
+        observed.sandbox_trouble = _trouble(worker, before, reason, message, first=1, most=60)
         return
     observed.sandbox, observed.ips, observed.sandbox_trouble = name, tuple(ips), None
     observed.torn_down = observed.cleaned = False
+
+
+async def _begin_anew(worker: PodWorker, _: BeginAnew) -> None:
+    worker.observed.sandbox = await asyncio.to_thread(worker.node.sandboxes.renew, worker.uid)
 
 
 async def _mount_volumes(worker: PodWorker, _: MountVolumes) -> None:
@@ -113,55 +125,26 @@ async def _ensure_image(worker: PodWorker, action: EnsureImage) -> None:
         worker.node.tell(worker.pod, "Warning", "InspectFailed", message, action.name)
         before = observed.troubles.get(action.name)
         trouble = _trouble(worker, before, "ImageInspectError", message, first=2, most=60)
-        observed.troubles[action.name] = trouble
+        observed.troubles[action.name] = replace(trouble, image=container.get("image", ""))
     except PullError as error:
         before = observed.troubles.get(action.name)
-        before = before if before and before.reason == error.reason else None
-        observed.troubles[action.name] = _trouble(
-            worker, before, error.reason, str(error), first=10, most=300
-        )
+        image = container.get("image", "")
+        before = before if before and (before.reason, before.image) == (error.reason, image) else None
+        trouble = _trouble(worker, before, error.reason, str(error), first=10, most=300)
+        observed.troubles[action.name] = replace(trouble, image=image)
         worker.node.tell(worker.pod, "Warning", "Failed", f"Error: {error.reason}", action.name)
     else:
         observed.troubles.pop(action.name, None)
 
 
 async def _image(worker: PodWorker, container: Obj) -> Image:
-    """The image, from here or from its registry. Raises PullError."""
-    node, pod, name = worker.node, worker.pod, container["name"]
-    wanted = container.get("image", "")
+    """Raises PullError, ContainerdError, ArchiveError."""
+
+    def tell(type_: str, reason: str, message: str) -> None:
+        worker.node.tell(worker.pod, type_, reason, message, container["name"])
+
     policy = container.get("imagePullPolicy", "IfNotPresent")
-    try:
-        found = None if policy == "Always" else await node.images.find(wanted)
-    except PullError as error:
-        node.tell(pod, "Warning", "InspectFailed", str(error), name)
-        raise
-    if found is not None:
-        message = f'Container image "{wanted}" already present on machine and can be accessed by the pod'
-        node.tell(pod, "Normal", "Pulled", message, name)
-        return found
-    if policy == "Never":
-        message = f'Container image "{wanted}" is not present with pull policy of Never'
-        node.tell(pod, "Warning", "ErrImageNeverPull", message, name)
-        raise PullError("ErrImageNeverPull", message)
-    return await _pull(worker, wanted, name)
-
-
-async def _pull(worker: PodWorker, wanted: str, name: str) -> Image:
-    node, pod = worker.node, worker.pod
-    node.tell(pod, "Normal", "Pulling", f'Pulling image "{wanted}"', name)
-    began = node.now()
-    try:
-        auth = await sources.credentials(node.client, pod, wanted)
-        image = await node.images.pull(wanted, auth)
-    except PullError as error:
-        node.tell(pod, "Warning", "Failed", f'Failed to pull image "{wanted}": {error}', name)
-        raise
-    except (StatusError, ConnectionError) as error:
-        raise PullError("ErrImagePull", f"cannot read the pull secrets: {error}") from error
-    took = f"{(node.now() - began).total_seconds():.3f}s"
-    message = f'Successfully pulled image "{wanted}" in {took} ({took} including waiting). '
-    node.tell(pod, "Normal", "Pulled", f"{message}Image size: {image.size} bytes.", name)
-    return image
+    return await worker.node.supply.obtain(worker.pod, container.get("image", ""), policy, tell)
 
 
 async def _start_container(worker: PodWorker, action: StartContainer) -> None:
@@ -186,7 +169,7 @@ def _not_made(worker: PodWorker, name: str, reason: str, message: str) -> None:
 
 async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> None:
     node, pod, observed = worker.node, worker.pod, worker.observed
-    env = await sources.container_env(node, pod, container, observed.ips)
+    env = await sources.container_env(node, pod, container, observed.ips, worker.volumes)
     wanted = Wanted(
         pod=pod,
         container=container,
@@ -199,11 +182,15 @@ async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> N
         backoff=action.backoff,
         sources=await sources.mount_sources(node, pod, container, worker.volumes, env),
         volumes=worker.volumes,
+        runtime=runtimes.named(node, node.sandboxes.handler(worker.uid)),
     )
     async with node.creating:
         attempt = await node.containers.make(wanted)
         observed.put(attempt)
         node.tell(pod, "Normal", "Created", "Container created", action.name)
+        if selinux(pod, container) and not confining.has_selinux():
+            why = "seLinuxOptions have no effect: SELinux is not enabled on the host"
+            node.tell(pod, "Warning", "SELinuxNotEnabled", why, action.name)
         running = await starting.start(worker, container, attempt)
     if running is None:
         return
@@ -252,6 +239,7 @@ async def _tear_down(worker: PodWorker, action: TearDown) -> None:
         await asyncio.to_thread(node.sandboxes.remove_files, pod)
         observed.cleaned = True
     observed.torn_down = True
+    worker.cleared.set()
 
 
 async def _disconnect(worker: PodWorker) -> None:

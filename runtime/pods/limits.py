@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from podium.api.types import Obj, quantity
+from podium.runtime.eviction.ranking import is_critical
 
-EVICTED = "Evicted"
-_CRITICAL = 2_000_000_000
 _RESOURCE = "ephemeral-storage"
 
 
@@ -24,7 +23,7 @@ class Taken(NamedTuple):
 
 def is_limited(pod: Obj) -> bool:
     """Whether it is worth looking at what the pod takes."""
-    return bool(_limits(pod) or _volume_limits(pod)) and (pod["spec"].get("priority") or 0) < _CRITICAL
+    return bool(_limits(pod) or _volume_limits(pod)) and not is_critical(pod)
 
 
 def excess(pod: Obj, taken: Taken) -> str | None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from podium.api.types import Obj
 from podium.runtime.images import Image
 from podium.runtime.oci.users import User
+from podium.runtime.pods.resize import Resizing
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -36,6 +38,10 @@ class Attempt:
     image_id: str = ""
     stop_signal: str = ""
     user: User | None = None
+    resources: Obj | None = None
+    """The cpu and memory that it was given last; None when that is not known."""
+    again: bool = False
+    """It was ended to be made anew with other resources: however it ended, another one follows."""
     pid: int = 0
     started_at: datetime = EPOCH
     finished_at: datetime = EPOCH
@@ -62,6 +68,11 @@ class Trouble:
     at: datetime
     retry_at: datetime
     delay: float = 0.0
+    image: str = ""
+    """What could not be had, by the name that the pod has for it: another one is tried at once."""
+
+    def concerns(self, container: Obj) -> bool:
+        return self.image in ("", container.get("image", ""))
 
 
 @dataclass(slots=True)
@@ -98,6 +109,11 @@ class Observed:
     """The API server was told to forget the pod. Finalizers may still keep it there."""
     failed: tuple[str, str] | None = None
     """(reason, message) with which the node itself ended the pod: DeadlineExceeded, Evicted, ..."""
+    hurry: float | None = None
+    """Seconds that the node gives the pod to end when it was the node that ended it."""
+    disruption: Obj | None = None
+    """The condition that tells why."""
+    resizing: Resizing = field(default_factory=Resizing)
 
     def latest(self, name: str) -> Attempt | None:
         attempts = self.attempts.get(name)
@@ -184,6 +200,24 @@ class KillContainer(Action):
     @property
     def key(self) -> str:
         return f"kill/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(Action):
+    """Gives the pod and its running containers what they were promised."""
+
+    @property
+    def key(self) -> str:
+        return "resize"
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAnew(Action):
+    """All containers have ended, to begin again where they were."""
+
+    @property
+    def key(self) -> str:
+        return "anew"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from podium.api.types.resources import NODES
 from podium.client.base import Client
 from podium.client.events import EventRecorder
 from podium.runtime.config import NodeConfig
-from podium.runtime.images import ImageStore
 from podium.runtime.interfaces import PodNetwork, PodVolumes
 from podium.runtime.machine import Machine
+from podium.runtime.meters import NodeMeters
 from podium.runtime.pods import rules
 from podium.runtime.pods.containers import Containers
+from podium.runtime.pulling.supply import ImageSupply
 from podium.runtime.sandbox import Sandboxes
 
 # Making a container costs 50 ms of CPU in runc: more at once only make each of them slower.
@@ -32,7 +33,7 @@ class PodNode:
     client: Client
     recorder: EventRecorder
     containers: Containers
-    images: ImageStore
+    supply: ImageSupply
     sandboxes: Sandboxes
     network: PodNetwork
     volumes: PodVolumes
@@ -40,6 +41,7 @@ class PodNode:
     services: Callable[[], Iterable[Obj]]
     known: Callable[[], Obj | None]
     now: Callable[[], datetime]
+    meters: NodeMeters = field(default_factory=NodeMeters)
     creating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CREATED_AT_ONCE))
 
     @property

@@ -12,6 +12,7 @@ from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import PODS
 from podium.client.base import Client
+from podium.runtime.pods.resize import CONDITIONS as PASSING
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ def difference(old: Obj, new: Obj) -> Obj:
     type, so that others' stay; fields that are gone are nulled."""
     made: Obj = {}
     for name in old.keys() | new.keys():
-        if _said(old.get(name)) == _said(new.get(name)):
+        before, after = old.get(name), new.get(name)
+        if before == after or _said(before) == _said(after):
             continue
-        made[name] = _patch_of(name, old.get(name), new.get(name))
+        made[name] = _patch_of(name, before, after)
     return made
 
 
@@ -54,14 +56,15 @@ def _conditions(old: list[Obj], new: list[Obj]) -> list[Obj]:
         gone = before.get(condition["type"], {}).keys() - condition.keys()
         if _said(before.get(condition["type"])) != _said(condition):
             made.append({**condition, **dict.fromkeys(gone)})
-    return made
+    over = before.keys() & set(PASSING) - {each["type"] for each in new}
+    return made + [{"type": each, "$patch": "delete"} for each in sorted(over)]
 
 
 class Publisher:
-    """Sends one pod's status. `base` gives the newest version of the pod known; `adopt` is told what the
-    server answers."""
+    """Sends one pod's status. `base` gives the newest version of the pod known, None while the server has
+    none; `adopt` is told what the server answers."""
 
-    def __init__(self, client: Client, base: Callable[[], Obj], adopt: Callable[[Obj], None]) -> None:
+    def __init__(self, client: Client, base: Callable[[], Obj | None], adopt: Callable[[Obj], None]) -> None:
         self._client = client
         self._base = base
         self._adopt = adopt
@@ -79,6 +82,8 @@ class Publisher:
         """What to send. What the server has just been sent and answered is not sent again, even if it made
         something else of it."""
         pod = self._base()
+        if pod is None:
+            return {}
         if self._wanted is None or (self._wanted, pod["metadata"].get("resourceVersion")) == self._answered:
             return {}
         return difference(pod.get("status") or {}, self._wanted)
@@ -96,9 +101,12 @@ class Publisher:
         delay = _FIRST_DELAY
         try:
             while changes := self._changes():
-                name = self._base()["metadata"]["name"]
+                pod = self._base()
+                if pod is None:
+                    return
+                name = pod["metadata"]["name"]
                 try:
-                    await self._patch(changes)
+                    await self._patch(pod["metadata"], changes)
                     delay = _FIRST_DELAY
                     continue
                 except StatusError as error:
@@ -114,9 +122,9 @@ class Publisher:
         finally:
             self._task = None
 
-    async def _patch(self, changes: Obj) -> None:
+    async def _patch(self, meta: Obj, changes: Obj) -> None:
         """The uid keeps the status of a pod from a later one of the same name."""
-        meta, sent = self._base()["metadata"], self._wanted
+        sent = self._wanted
         patch = {"metadata": {"uid": meta["uid"]}, "status": changes}
         answer = await self._client.patch(
             PODS, meta["name"], patch, meta.get("namespace", ""), kind="strategic", subresource="status"

@@ -7,8 +7,11 @@ attempt goes on is in the document.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
+
+import orjson
 
 from podium.api.types import Obj
 from podium.runtime.containerd.containers import created_at, extension
@@ -49,6 +52,7 @@ def labels(pod: Obj, container: Obj, attempt: Attempt) -> dict[str, str]:
         "user": _user_text(attempt.user),
         "tty": str(bool(container.get("tty"))).lower(),
         "stdin": str(bool(container.get("stdin"))).lower(),
+        "resources": orjson.dumps(attempt.resources).decode(),
     }
     return {
         POD_NAME: meta["name"],
@@ -62,12 +66,15 @@ def labels(pod: Obj, container: Obj, attempt: Attempt) -> dict[str, str]:
 def progress(attempt: Attempt) -> Obj:
     """The document that tells how an attempt has gone on."""
     made: Obj = {"started": attempt.started_at.isoformat()}
+    if attempt.resources is not None:
+        made["resources"] = attempt.resources
     if attempt.state == "exited":
         made.update(
             finished=attempt.finished_at.isoformat(),
             code=attempt.exit_code,
             reason=attempt.reason,
             message=attempt.message,
+            again=attempt.again,
         )
     return made
 
@@ -91,6 +98,7 @@ def parse(record: Container) -> Record | None:
         image_id=own.get("image-id", ""),
         stop_signal=own.get("stop-signal", ""),
         user=_user(own.get("user", "")),
+        resources=orjson.loads(own.get("resources", "null")),
     )
     attempt = _progressed(attempt, extension(record, PROGRESS))
     flags = (own.get("tty") == "true", own.get("stdin") == "true")
@@ -101,10 +109,11 @@ def _progressed(attempt: Attempt, document: Obj) -> Attempt:
     if not document:
         return attempt
     started = datetime.fromisoformat(document["started"])
-    attempt = attempt.running(0, started)
+    attempt = replace(attempt, resources=document.get("resources", attempt.resources)).running(0, started)
     if "finished" not in document:
         return attempt
     finished = datetime.fromisoformat(document["finished"])
+    attempt = replace(attempt, again=document.get("again", False))
     return attempt.exited(document["code"], finished, document["reason"], document["message"])
 
 

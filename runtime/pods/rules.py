@@ -64,11 +64,8 @@ def restarts(pod: Obj, container: Obj, exit_code: int) -> bool:
     purpose."""
     if any(each is container for each in ephemeral_containers(pod)):
         return False
-    for rule in container.get("restartPolicyRules") or ():
-        codes = rule.get("exitCodes") or {}
-        listed = exit_code in (codes.get("values") or ())
-        if rule.get("action") == "Restart" and listed == (codes.get("operator") == "In"):
-            return True
+    if _ruled(container, exit_code):
+        return True
     policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
     if (
         policy == "Always"
@@ -79,6 +76,42 @@ def restarts(pod: Obj, container: Obj, exit_code: int) -> bool:
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
+def _ruled(container: Obj, exit_code: int) -> str:
+    """The action of the first of a container's own rules that is about this end, "" if none is."""
+    for rule in container.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        listed = exit_code in (codes.get("values") or ())
+        if "exitCodes" in rule and listed == (codes.get("operator") == "In"):
+            return str(rule.get("action", ""))
+    return ""
+
+
+def begins_anew(container: Obj, attempt: Attempt) -> bool:
+    """Whether a container ended such that all of its pod's are to begin again. Source: KEP-5532."""
+    return attempt.state == "exited" and _ruled(container, attempt.exit_code) == "RestartAllContainers"
+
+
+def restarting_all(pod: Obj, observed: Observed) -> bool:
+    """Whether one has, and the others have not been ended yet."""
+    latest = ((each, observed.latest(each["name"])) for each in (*init_containers(pod), *app_containers(pod)))
+    return any(
+        one is not None and one.sandbox == observed.sandbox and begins_anew(each, one) for each, one in latest
+    )
+
+
+def of_earlier_round(attempt: Attempt, observed: Observed) -> bool:
+    """Whether an attempt ended so that all containers could begin again, in the namespaces that they had: the
+    name of a sandbox is followed by how often that has happened."""
+    name, _, _ = attempt.sandbox.partition(".")
+    return attempt.sandbox != observed.sandbox and name == observed.sandbox.partition(".")[0]
+
+
+def beginning_anew(pod: Obj, observed: Observed) -> bool:
+    """Whether containers are being ended to begin again, or have not begun yet."""
+    latest = (observed.latest(each["name"]) for each in (*init_containers(pod), *app_containers(pod)))
+    return restarting_all(pod, observed) or any(one and of_earlier_round(one, observed) for one in latest)
+
+
 def restart_at(attempt: Attempt) -> datetime:
     """When the next attempt may begin."""
     if lasted_long(attempt):
@@ -86,14 +119,14 @@ def restart_at(attempt: Attempt) -> datetime:
     return attempt.finished_at + timedelta(seconds=attempt.backoff)
 
 
-def next_backoff(attempt: Attempt | None) -> int:
+def next_backoff(attempt: Attempt | None, most: int = MAX_BACKOFF) -> int:
     """The back-off that follows the attempt after this one: none after the first, then 10 s, doubling up to
-    300 s."""
+    `most`."""
     if attempt is None:
         return 0
     if attempt.backoff == 0 or lasted_long(attempt):
-        return FIRST_BACKOFF
-    return min(attempt.backoff * 2, MAX_BACKOFF)
+        return min(FIRST_BACKOFF, most)
+    return min(attempt.backoff * 2, most)
 
 
 def lasted_long(attempt: Attempt) -> bool:

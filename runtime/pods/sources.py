@@ -1,28 +1,41 @@
-"""What containers take from the API server when they are made: ConfigMaps and Secrets for their environment,
-credentials for their images."""
+"""What containers take from the API server when they are made: what their environment is of."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
+import os
 from collections.abc import Iterable, Mapping
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import CONFIG_MAPS, SECRETS, Resource
 from podium.client.base import Client
-from podium.runtime import references
 from podium.runtime.interfaces import MountedVolume
-from podium.runtime.machine import Machine
-from podium.runtime.oci.env import EnvSources, environment, expand, service_variables, wanted
+from podium.runtime.oci.env import (
+    EnvSources,
+    environment,
+    expand,
+    service_variables,
+    wanted,
+    wanted_files,
+)
+from podium.runtime.oci.errors import ConfigError
 from podium.runtime.pods.node import PodNode
+from podium.storage.kernel import open_beneath
 
 log = logging.getLogger(__name__)
 
+MAX_FILE = 1 << 20
 
-async def container_env(node: PodNode, pod: Obj, container: Obj, ips: tuple[str, ...]) -> dict[str, str]:
+
+async def container_env(
+    node: PodNode,
+    pod: Obj,
+    container: Obj,
+    ips: tuple[str, ...],
+    volumes: Mapping[str, MountedVolume],
+) -> dict[str, str]:
     """The container's variables. Raises ConfigError, StatusError, ConnectionError."""
     namespace = pod["metadata"].get("namespace", "")
     names = wanted(container)
@@ -31,15 +44,44 @@ async def container_env(node: PodNode, pod: Obj, container: Obj, ips: tuple[str,
         _known(node.client, SECRETS, namespace, names[1]),
     )
     links = pod["spec"].get("enableServiceLinks", True)
+    files = await asyncio.to_thread(_files, wanted_files(container), volumes)
     sources = EnvSources(
+        files=files,
         config_maps=config_maps,
         secrets=secrets,
         services=service_variables(node.services(), namespace, links),
         pod_ips=(node.host_ip,) if pod["spec"].get("hostNetwork") else ips,
         host_ip=node.host_ip,
-        allocatable=allocatable(node.machine),
+        allocatable=_allocatable(node),
     )
     return environment(pod, container, sources)
+
+
+def _files(
+    wanted: Iterable[tuple[str, str]], volumes: Mapping[str, MountedVolume]
+) -> dict[tuple[str, str], str]:
+    """What can be read of files in volumes. A link that a container has made leads nowhere outside of
+    them."""
+    found = {}
+    for volume, path in wanted:
+        if volume not in volumes:
+            raise ConfigError(f'cannot find the volume "{volume}" referenced by FileKeyRef')
+        try:
+            found[(volume, path)] = _text(volumes[volume].path, path)
+        except OSError as error:
+            log.info("cannot read %s of volume %s: %s", path, volume, error)
+    return found
+
+
+def _text(folder: str, path: str) -> str:
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # A pipe that nobody writes to must keep nobody waiting.
+        file = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    finally:
+        os.close(root)
+    with os.fdopen(file, "rb") as content:
+        return content.read(MAX_FILE).decode(errors="surrogateescape")
 
 
 async def mount_sources(
@@ -61,8 +103,10 @@ async def mount_sources(
     return made
 
 
-def allocatable(machine: Machine) -> dict[str, str]:
-    return {"cpu": str(machine.cpus), "memory": str(machine.memory)}
+def _allocatable(node: PodNode) -> Mapping[str, str]:
+    """What the node can give: as it is told, else all that there is."""
+    told: Mapping[str, str] = ((node.known() or {}).get("status") or {}).get("allocatable") or {}
+    return told or {"cpu": str(node.machine.cpus), "memory": str(node.machine.memory)}
 
 
 async def _known(client: Client, resource: Resource, namespace: str, names: Iterable[str]) -> dict[str, Obj]:
@@ -79,54 +123,3 @@ async def _get(client: Client, resource: Resource, name: str, namespace: str) ->
         if error.code == 404:
             return None
         raise
-
-
-async def credentials(client: Client, pod: Obj, image: str) -> dict[str, str] | None:
-    """CRI credentials for the image's registry from the pod's pull secrets, None when none fits."""
-    try:
-        host = references.parse(image).host
-    except references.InvalidName:
-        return None
-    namespace = pod["metadata"].get("namespace", "")
-    names = [each.get("name", "") for each in pod["spec"].get("imagePullSecrets") or ()]
-    secrets = await _known(client, SECRETS, namespace, [name for name in names if name])
-    for secret in secrets.values():
-        for registry, entry in _registries(secret).items():
-            if _same_host(registry, host):
-                return _auth(entry)
-    return None
-
-
-def _registries(secret: Obj) -> Mapping[str, Obj]:
-    """The registries in a `.dockerconfigjson` or `.dockercfg`."""
-    data = secret.get("data") or {}
-    try:
-        if ".dockerconfigjson" in data:
-            document: Obj = json.loads(base64.b64decode(data[".dockerconfigjson"]))
-            found: Obj = document.get("auths") or {}
-            return found
-        if ".dockercfg" in data:
-            legacy: Obj = json.loads(base64.b64decode(data[".dockercfg"]))
-            return legacy
-    except ValueError as error:
-        log.warning("secret %s holds no docker configuration: %s", secret["metadata"]["name"], error)
-    return {}
-
-
-def _same_host(registry: str, host: str) -> bool:
-    bare = registry.partition("://")[2] or registry
-    name = bare.partition("/")[0]
-    return name == host or (
-        host == references.DEFAULT_HOST and name in ("index.docker.io", "registry-1.docker.io")
-    )
-
-
-def _auth(entry: Obj) -> dict[str, str]:
-    made = {
-        "username": entry.get("username", ""),
-        "password": entry.get("password", ""),
-        "identity_token": entry.get("identitytoken", ""),
-    }
-    if not made["username"] and entry.get("auth"):
-        made["username"], _, made["password"] = base64.b64decode(entry["auth"]).decode().partition(":")
-    return {name: value for name, value in made.items() if value}

@@ -14,9 +14,15 @@ from podium.runtime.pods import rules
 from podium.runtime.pods.admission import REJECTED
 from podium.runtime.pods.conditions import conditions
 from podium.runtime.pods.model import Attempt, Observed, Trouble
+from podium.runtime.pods.resize import told_resources, whole_pod
 
 UNKNOWN = "ContainerStatusUnknown"
 LOST = "The container could not be located when the pod was terminated"
+
+_ANEW = {
+    "reason": "RestartingAllContainers",
+    "message": "The container is removed because RestartAllContainers in place",
+}
 
 # How long a fresh failure is shown as such before it is shown as a back-off, at most.
 _FRESH = timedelta(seconds=5)
@@ -36,7 +42,11 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
         pod, rules.ephemeral_containers(pod), old.get("ephemeralContainerStatuses"), observed, now
     )
     if ending and observed.torn_down:
-        init, apps, added = ([_located(each) for each in those] for those in (init, apps, added))
+        if _has_initialized(pod, init, apps):
+            apps = [_located(each) for each in apps]
+        reached = max((number for number, each in enumerate(init) if _has_moved(each)), default=-1)
+        init = [_located(each) if number <= reached else each for number, each in enumerate(init)]
+        added = [_located(each) for each in added]
     everyone = {each["name"]: each for each in (*init, *apps)}
     phase = _phase(pod, observed, everyone, old.get("phase", ""), ending=ending)
     status = {name: value for name, value in old.items() if name not in _OWNED}
@@ -59,15 +69,37 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
         sandbox=bool(observed.sandbox),
         old=old.get("conditions") or [],
         now=meta.timestamp(now),
+        passing=_passing(observed, old, phase),
+        anew=_anew(pod, observed, phase),
     )
+    running = phase == "Running"
+    status.update(whole_pod(pod, observed.resizing.settled, running=running))
     return status
 
 
 _OWNED = (
     "phase", "reason", "message", "startTime", "hostIP", "hostIPs", "podIP", "podIPs", "qosClass",
     "conditions", "initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses",
-    "observedGeneration",
+    "observedGeneration", "resources", "allocatedResources",
 )  # fmt: skip
+
+
+def _anew(pod: Obj, observed: Observed, phase: str) -> bool | None:
+    """Whether all containers are being ended to begin again; None where no rule says that they may."""
+    everyone = (*rules.init_containers(pod), *rules.app_containers(pod))
+    named = (rule.get("action") for each in everyone for rule in each.get("restartPolicyRules") or ())
+    if "RestartAllContainers" not in named:
+        return None
+    return phase not in rules.TERMINAL and rules.restarting_all(pod, observed)
+
+
+def _passing(observed: Observed, old: Obj, phase: str) -> list[Obj]:
+    """The conditions of a resize, and of a disruption that nobody has told of yet."""
+    made = [] if phase in rules.TERMINAL else observed.resizing.conditions()
+    told = {each["type"] for each in old.get("conditions") or () if each.get("status") == "True"}
+    if observed.disruption is not None and observed.disruption["type"] not in told:
+        made.append(observed.disruption)
+    return made
 
 
 def _refused(observed: Observed, old: Obj) -> bool:
@@ -91,6 +123,10 @@ def _phase(pod: Obj, observed: Observed, statuses: Mapping[str, Obj], before: st
     if observed.failed is not None:
         return "Failed"
     has_started = rules.initialized(pod, observed)
+    if not ending and rules.beginning_anew(pod, observed):
+        return before or "Pending"
+    if not ending and any(attempts[-1].again for attempts in observed.attempts.values() if attempts):
+        return "Running"
     phase = rules.phase(pod, statuses, ending=ending and not observed.alive(), has_started=has_started)
     if ending and observed.torn_down and phase not in rules.TERMINAL:
         return "Failed"
@@ -128,7 +164,7 @@ def _status(pod: Obj, container: Obj, old: Obj | None, observed: Observed, now: 
     attempts = observed.attempts.get(name) or []
     made: Obj = {"name": name}
     if attempts:
-        made.update(_of_attempts(container, attempts, old))
+        made.update(_of_attempts(pod, container, attempts, old))
     else:
         made.update(_never_made(pod, container, old))
     _wait(pod, container, observed, now, made)
@@ -139,16 +175,16 @@ def _status(pod: Obj, container: Obj, old: Obj | None, observed: Observed, now: 
     return made
 
 
-def _of_attempts(container: Obj, attempts: Sequence[Attempt], old: Obj | None) -> Obj:
+def _of_attempts(pod: Obj, container: Obj, attempts: Sequence[Attempt], old: Obj | None) -> Obj:
     latest = attempts[-1]
     made: Obj = {
-        "state": _state(latest),
+        "state": {"waiting": _not_yet(pod)} if latest.state == "created" else _state(latest),
         "lastState": _state(attempts[-2]) if len(attempts) > 1 else _remembered(latest, old),
         "restartCount": latest.number,
         "image": latest.image,
         "imageID": latest.image_id,
         "containerID": f"containerd://{latest.id}",
-        "resources": container.get("resources") or {},
+        "resources": told_resources(container, latest.resources if latest.state == "running" else None),
     }
     if requests := (container.get("resources") or {}).get("requests"):
         made["allocatedResources"] = requests
@@ -174,9 +210,8 @@ def _remembered(latest: Attempt, old: Obj | None) -> Obj:
 
 def _never_made(pod: Obj, container: Obj, old: Obj | None) -> Obj:
     """A container of which nothing is on the machine: it waits, or it ended and its remains are gone."""
-    reason = "PodInitializing" if rules.init_containers(pod) else "ContainerCreating"
     made: Obj = {
-        "state": {"waiting": {"reason": reason}},
+        "state": {"waiting": _not_yet(pod)},
         "lastState": {},
         "restartCount": 0,
         "image": container.get("image", ""),
@@ -195,8 +230,29 @@ def _never_made(pod: Obj, container: Obj, old: Obj | None) -> Obj:
     return made
 
 
+def _not_yet(pod: Obj) -> Obj:
+    """Why a container waits that nothing has gone wrong with."""
+    return {"reason": "PodInitializing" if rules.init_containers(pod) else "ContainerCreating"}
+
+
 def _lost(message: str) -> Obj:
     return {"exitCode": 137, "reason": UNKNOWN, "message": message, "startedAt": None, "finishedAt": None}
+
+
+def _has_moved(status: Obj) -> bool:
+    """Whether there has ever been a process."""
+    return "waiting" not in status["state"] or bool((status.get("lastState") or {}).get("terminated"))
+
+
+def _has_initialized(pod: Obj, init: Sequence[Obj], apps: Sequence[Obj]) -> bool:
+    """Whether the containers proper were to run: one that was not waits, also when the pod has ended."""
+    if not init or any(_has_moved(each) for each in apps):
+        return True
+    last, spec = init[-1], rules.init_containers(pod)[-1]
+    if rules.is_sidecar(spec):
+        return "running" in last["state"] and bool(last.get("started"))
+    ends = (rules.terminated(last), (last.get("lastState") or {}).get("terminated"))
+    return any(end is not None and end.get("exitCode") == 0 for end in ends)
 
 
 def _located(status: Obj) -> Obj:
@@ -210,8 +266,6 @@ def _located(status: Obj) -> Obj:
 
 
 def _state(attempt: Attempt) -> Obj:
-    if attempt.state == "created":
-        return {"waiting": {"reason": "ContainerCreating"}}
     if attempt.state == "running":
         return {"running": {"startedAt": meta.timestamp(attempt.started_at)}}
     ended: Obj = {"exitCode": attempt.exit_code, "reason": attempt.reason}
@@ -228,14 +282,22 @@ def _wait(pod: Obj, container: Obj, observed: Observed, now: datetime, made: Obj
     if "running" in made["state"] or observed.gone or meta.deleting(pod) or observed.failed is not None:
         return
     latest = observed.latest(container["name"])
+    anew = rules.beginning_anew(pod, observed) and container not in rules.ephemeral_containers(pod)
     if latest is not None and latest.state == "exited":
-        if not rules.restarts(pod, container, latest.exit_code):
+        if not anew and not latest.again and not rules.restarts(pod, container, latest.exit_code):
             return
     elif latest is not None:
         return
-    waiting = _waiting(pod, container, latest, observed.troubles.get(container["name"]), now)
+    trouble = observed.troubles.get(container["name"])
+    trouble = trouble if trouble and trouble.concerns(container) else None
+    waiting = _waiting(pod, container, latest, trouble, now)
+    if waiting is None and anew and latest is not None:
+        waiting = dict(_ANEW)
     if waiting is None:
-        return
+        if latest is None or not latest.again:
+            return
+        # Nobody is to take this end for the last one.
+        waiting = {"reason": "ContainerCreating"}
     if "terminated" in made["state"]:
         made["lastState"] = made["state"]
     made["state"] = {"waiting": waiting}

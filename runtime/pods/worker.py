@@ -12,18 +12,24 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 
 from podium.api.types import Obj, meta
 from podium.runtime.containerd.tasks import Exit
+from podium.runtime.eviction.ranking import EVICTED
 from podium.runtime.interfaces import ContainerView, MountedVolume, PodView
-from podium.runtime.pods import deeds, rules
+from podium.runtime.meters import Probed
+from podium.runtime.pods import allocation, deeds, rules
 from podium.runtime.pods.admission import REJECTED
+from podium.runtime.pods.allocation import summary
 from podium.runtime.pods.attendance import Attendance
 from podium.runtime.pods.decide import decide
-from podium.runtime.pods.limits import EVICTED
+from podium.runtime.pods.differences import differs
 from podium.runtime.pods.model import Action, Attempt, KillContainer, Observed
 from podium.runtime.pods.node import PodNode
 from podium.runtime.pods.publish import Publisher
+from podium.runtime.pods.resize import backfilled
+from podium.runtime.pods.resizing import Resizes, recalled, remember
 from podium.runtime.pods.status import compose, shown_until
 
 log = logging.getLogger(__name__)
@@ -33,10 +39,17 @@ class PodWorker:
     """Lives from the pod's arrival on this node until nothing is left of it, here and at the API server.
     `seed` is what a daemon that has just started has found."""
 
-    def __init__(self, node: PodNode, pod: Obj, seed: Observed | None = None) -> None:
+    def __init__(
+        self, node: PodNode, pod: Obj, seed: Observed | None = None, *, resizes: Resizes | None = None
+    ) -> None:
         self.node = node
-        self.pod = pod
+        self.desired = pod
+        self.promise = recalled(node.containers.layout, pod["metadata"]["uid"])
+        self.pod = allocation.applied(pod, self.promise)
         self.observed = seed or Observed()
+        self._resizes = resizes
+        self.cleared = asyncio.Event()
+        """Set once nothing of the pod runs any more."""
         self.volumes: dict[str, MountedVolume] = {}
         self.volumes_changed = False
         self.admitted = False
@@ -69,10 +82,13 @@ class PodWorker:
             self.observed.volume_trouble = replace(trouble, retry_at=self.node.now())
             self.wake()
 
-    def fail(self, reason: str, message: str) -> None:
-        """The node ends the pod."""
+    def fail(
+        self, reason: str, message: str, *, grace: float | None = None, condition: Obj | None = None
+    ) -> None:
+        """The node ends the pod: within `grace` seconds, and telling why in a `condition` too."""
         if self.observed.failed is None:
             self.observed.failed = (reason, message)
+            self.observed.hurry, self.observed.disruption = grace, condition
             self._tell_failed(reason, message)
             self.wake()
 
@@ -80,10 +96,60 @@ class PodWorker:
         """A version of the pod from the API server; older ones than what is known are ignored."""
         if _version(pod) < _version(self.pod):
             return
-        self.pod = pod
+        self.desired, self.pod = pod, allocation.applied(pod, self.promise)
+        self._look_for_resize()
         if meta.deleting(pod) and self.observed.stopping_since is None:
             self.observed.stopping_since = self.node.now()
         self.wake()
+
+    def admit(self) -> None:
+        """The node takes the pod: what it asks for is what it was promised."""
+        self.admitted = True
+        if self.promise is None:
+            self._promise()
+            return
+        self.observed.resizing = backfilled(self.pod)
+        self._look_for_resize()
+
+    def _promise(self) -> None:
+        self.promise, self.pod = allocation.of(self.desired), self.desired
+        if self.holds:
+            remember(self.node.containers.layout, self.uid, self.promise)
+
+    def _look_for_resize(self) -> None:
+        if self._resizes is None or not self.admitted:
+            return
+        if self.pod is not self.desired and self.holds and not meta.deleting(self.pod):
+            self._resizes.ask(self)
+            return
+        self.observed.resizing.pending = None
+        self._resizes.withdraw(self)
+        self._resizes.retry()
+
+    def begin_resize(self) -> None:
+        """There is room for what the pod asks for."""
+        resizing, generation = self.observed.resizing, self.desired["metadata"].get("generation", 0)
+        settled = self.pod["spec"].get("resources") or {}
+        self._promise()
+        resizing.begin(generation, resizing.settled or settled, self.node.now())
+        self.node.tell(
+            self.pod, "Normal", "ResizeStarted", summary("Pod resize started", self.pod, generation)
+        )
+        self.wake()
+
+    def defer_resize(self, reason: str, message: str) -> None:
+        """There is none now."""
+        generation = self.desired["metadata"].get("generation", 0)
+        if self.observed.resizing.defer(message, generation, self.node.now()):
+            text = summary(f"Pod resize {reason}", self.desired, generation, message)
+            self.node.tell(self.pod, "Warning", "ResizeDeferred", text)
+        self.wake()
+
+    def _end_resize(self) -> None:
+        if differs(self.pod, self.observed) or (done := self.observed.resizing.end()) is None:
+            return
+        text = summary("Pod resize completed", self.pod, done.generation)
+        self.node.tell(self.pod, "Normal", "ResizeCompleted", text)
 
     def gone(self, last: Obj) -> None:
         """The API server does not know the pod any more."""
@@ -91,6 +157,12 @@ class PodWorker:
         self.observed.gone = True
         self.observed.stopping_since = self.observed.stopping_since or self.node.now()
         self.wake()
+
+    def probed(self, kind: str, result: str, container: str) -> None:
+        meta = self.pod["metadata"]
+        self.node.meters.probed(
+            Probed(kind, result, container, meta["name"], meta.get("namespace", ""), self.uid)
+        )
 
     def exited(self, container_id: str, end: Exit) -> None:
         """A container's process has ended. May be told more than once."""
@@ -103,7 +175,9 @@ class PodWorker:
         try:
             while not self._over():
                 self._wake.clear()
+                began = monotonic()
                 at = self._look()
+                self.node.meters.looked(self.uid, monotonic() - began)
                 await self._until(at)
         finally:
             self.stop()
@@ -114,14 +188,18 @@ class PodWorker:
     def _look(self) -> datetime | None:
         """Decides, begins, publishes; returns when to look again at the latest."""
         now = self.node.now()
+        self._end_resize()
         status = self._composed(now)
-        plan = decide(self.pod, self.observed, now, phase=status["phase"])
+        most = self.node.config.max_backoff
+        plan = decide(self.pod, self.observed, now, phase=status["phase"], max_backoff=most)
         if plan.failed and self.observed.failed is None:
             self.observed.failed = plan.failed
             self._tell_failed(*plan.failed)
             status = self._composed(now)
         for action in plan.actions:
             self._begin(action)
+        if status["phase"] == "Running":
+            self.node.meters.running(self.uid)
         if not self.observed.gone:
             self._publisher.publish(status)
             self._tell_backoffs(status)

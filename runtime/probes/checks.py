@@ -21,10 +21,11 @@ _NAMES = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether it is well, and what to tell if it is not."""
+    """Whether it is well, and what to tell if it is not, or if there is something to be `warned` of."""
 
     ok: bool
     message: str = ""
+    warned: bool = False
 
 
 class ProbeError(Exception):
@@ -78,6 +79,8 @@ async def _http(action: Obj, target: Target, within: float) -> Outcome:
         return Outcome(False, f'Get "{url}": {late}')
     except (OSError, http.HttpFailure) as error:
         return Outcome(False, f'Get "{url}": {_words(error, _address(url))}')
+    if answer.elsewhere:
+        return Outcome(True, f"Probe terminated redirects, Response body: {answer.body}", warned=True)
     if 200 <= answer.status < 400:
         return Outcome(True, answer.body)
     return Outcome(False, f"HTTP probe failed with statuscode: {answer.status}")

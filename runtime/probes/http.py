@@ -21,6 +21,8 @@ class Answer(NamedTuple):
     status: int
     body: str
     location: str = ""
+    elsewhere: bool = False
+    """It redirects to another host, where probes do not go."""
 
 
 class HttpFailure(Exception):
@@ -64,8 +66,10 @@ async def get(url: str, headers: Mapping[str, str]) -> Answer:
     for _ in range(MAX_REDIRECTS):
         answer = await _get(url, headers)
         target = urljoin(url, answer.location) if answer.location else ""
-        if answer.status not in (301, 302, 303, 307, 308) or not target or urlsplit(target).hostname != host:
+        if answer.status not in (301, 302, 303, 307, 308) or not target:
             return answer
+        if urlsplit(target).hostname != host:
+            return answer._replace(elsewhere=True)
         url = target
     raise HttpFailure(f"stopped after {MAX_REDIRECTS} redirects")
 

@@ -16,8 +16,10 @@ log = logging.getLogger(__name__)
 
 Verdict = Callable[[str, bool], None]
 """Called with "startup", "readiness" or "liveness" and the verdict whenever one is reached."""
-Unhealthy = Callable[[str], None]
-"""Called with the message of every single failure."""
+Unhealthy = Callable[[str, str], None]
+"""Called with the reason and message of every single failure or warning."""
+Counted = Callable[[str, str], None]
+"""Called after every probe with its kind and successful, failed or unknown."""
 
 
 class Prober:
@@ -34,6 +36,7 @@ class Prober:
         now: Callable[[], datetime],
         verdict: Verdict,
         unhealthy: Unhealthy,
+        counted: Counted = lambda kind, result: None,
     ) -> None:
         self._container = container
         self._target = target
@@ -42,6 +45,7 @@ class Prober:
         self._now = now
         self._verdict = verdict
         self._unhealthy = unhealthy
+        self._counted = counted
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,10 +98,14 @@ class Prober:
         try:
             outcome = await check(probe, self._target, self._commands)
         except ProbeError as error:
-            self._unhealthy(f"{title} probe errored and resulted in unknown state: {error}")
+            self._counted(kind, "unknown")
+            self._unhealthy("Unhealthy", f"{title} probe errored and resulted in unknown state: {error}")
             return None
+        self._counted(kind, "successful" if outcome.ok else "failed")
         if not outcome.ok:
-            self._unhealthy(f"{title} probe failed: {outcome.message}")
+            self._unhealthy("Unhealthy", f"{title} probe failed: {outcome.message}")
+        elif outcome.warned:
+            self._unhealthy("ProbeWarning", f"{title} probe warning: {outcome.message}")
         decided = tally.count(outcome.ok)
         if decided is not None:
             self._verdict(kind, decided)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from podium.api.types import Obj
-from podium.runtime.pods.admission import refusal, unfit
+from podium.runtime.pods.admission import Abilities, check_unsafe, forbidden, refusal, unfit
 from tests.unit.runtime.making import container, pod
 
 NODE: Obj = {
@@ -121,3 +121,38 @@ def test_a_pod_labelled_for_another_system_is_refused() -> None:
     found = refusal(pod(container(), meta=meta))
     assert found is not None
     assert found[0] == "PodOSSelectorNodeLabelDoesNotMatch"
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed", "why"),
+    [
+        ({"sysctls": [{"name": "kernel/msgmax"}]}, (), 'sysctl: "kernel.msgmax" not allowlisted'),
+        ({"sysctls": [{"name": "kernel/msgmax"}]}, ("kernel.msg*",), ""),
+        ({"sysctls": [{"name": "net.core.somaxconn"}]}, ("net.core.somaxconn",), ""),
+        ({"sysctls": [{"name": "net.ipv4.tcp_syncookies"}]}, (), ""),
+        ({"sysctls": [{"name": "vm.swappiness"}]}, ("net.*",), '"vm.swappiness" not allowlisted'),
+        ({"appArmorProfile": {"type": "RuntimeDefault"}}, (), "AppArmor is not enabled on the host"),
+        ({"appArmorProfile": {"type": "Unconfined"}}, (), ""),
+    ],
+)
+def test_what_a_node_does_not_let_pods_have_is_refused(spec: Obj, allowed: tuple[str, ...], why: str) -> None:
+    refused = forbidden(pod(securityContext=spec), Abilities(allowed))
+    assert (refused is None) == (not why)
+    assert why in (refused or ("", ""))[1]
+
+
+def test_sysctls_of_the_host_are_refused_to_pods_that_share_its_namespaces() -> None:
+    shm = {"securityContext": {"sysctls": [{"name": "kernel.shm_rmid_forced"}]}, "hostIPC": True}
+    queue = {"securityContext": {"sysctls": [{"name": "net.core.somaxconn"}]}, "hostNetwork": True}
+    for spec, kind in ((shm, "IPC"), (queue, "Net")):
+        refused = forbidden(pod(**spec), Abilities(("net.core.*",)))
+        assert refused is not None
+        assert refused[0] == "SysctlForbidden"
+        assert refused[1].endswith(f"not allowed with host {kind} enabled")
+
+
+def test_only_sysctls_of_a_namespace_can_be_allowed() -> None:
+    check_unsafe(["net.*", "kernel.msg*", "kernel.sem", "fs.mqueue.*"])
+    for wrong in ("vm.swappiness", "kernel.*", "net..x", ""):
+        with pytest.raises(ValueError, match="not known to be namespaced"):
+            check_unsafe([wrong])

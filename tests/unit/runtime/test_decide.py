@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from podium.runtime.pods import rules
 from podium.runtime.pods.decide import DEADLINE, decide
 from podium.runtime.pods.model import (
     Action,
+    BeginAnew,
     EnsureImage,
     Finish,
     KillContainer,
@@ -24,7 +26,17 @@ from podium.runtime.pods.model import (
     TearDown,
     Trouble,
 )
-from tests.unit.runtime.making import NOW, container, ended, later, observed, pod, running, with_images
+from tests.unit.runtime.making import (
+    NOW,
+    attempt,
+    container,
+    ended,
+    later,
+    observed,
+    pod,
+    running,
+    with_images,
+)
 
 
 def plan(of: Obj, known: Observed, *, phase: str = "Running", after: float = 0) -> Plan:
@@ -81,16 +93,6 @@ def test_an_ephemeral_container_starts_whenever_it_comes_and_only_once() -> None
     ("spec", "reason", "message"),
     [
         ({"os": {"name": "windows"}}, "PodOSNotSupported", "the OS field doesn't match node OS"),
-        (
-            {"securityContext": {"sysctls": [{"name": "kernel/msgmax", "value": "1"}]}},
-            "SysctlForbidden",
-            'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted',
-        ),
-        (
-            {"hostIPC": True, "securityContext": {"sysctls": [{"name": "kernel.shm_rmid_forced"}]}},
-            "SysctlForbidden",
-            '"kernel.shm_rmid_forced" not allowed with host IPC enabled',
-        ),
     ],
 )
 def test_a_pod_that_cannot_run_here_is_refused(spec: Obj, reason: str, message: str) -> None:
@@ -298,3 +300,50 @@ def test_a_failed_sandbox_is_tried_again_after_a_while() -> None:
     known = replace(Observed(), sandbox_trouble=trouble, volumes=True)
     assert SetUpSandbox() not in actions(pod(), known)
     assert SetUpSandbox() in actions(pod(), known, after=timedelta(seconds=1).total_seconds())
+
+
+def _restarting(name: str, **more: Any) -> Obj:
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
+    return container(name, restartPolicy="Never", restartPolicyRules=rules, **more)
+
+
+def test_all_containers_end_and_begin_again_when_one_says_so() -> None:
+    first, source, other = container("first"), _restarting("source"), container("other")
+    of = pod(source, other, initContainers=[first], restartPolicy="Never")
+    known = with_images(
+        observed(ended(first, 0), ended(source, 42), running(other)), "first", "source", "other"
+    )
+    (kill,) = actions(of, known)
+    assert isinstance(kill, KillContainer)
+    assert (kill.name, kill.grace) == ("other", 2.0)
+    known.put(ended(other, 137))
+    assert actions(of, known) == [BeginAnew()]
+    known.sandbox = "s.1"
+    assert actions(of, known) == [StartContainer("first", 1, 10)]
+    known.put(ended(first, 0, 1, sandbox="s.1"))
+    started = actions(of, known)
+    assert [each.name for each in started if isinstance(each, StartContainer)] == ["source", "other"]
+
+
+def test_another_sandbox_is_no_reason_for_containers_to_begin_again() -> None:
+    only = container()
+    known = with_images(observed(ended(only, 0)), only["name"])
+    known.sandbox = "another"
+    assert actions(pod(only, restartPolicy="Never"), known) == []
+
+
+def test_a_container_that_is_only_just_being_started_is_not_killed_yet() -> None:
+    only = container()
+    known = observed(attempt(only), busy={f"container/{only['name']}"})
+    known.gone = True
+    assert actions(pod(only), known) == []
+    assert [type(each) for each in actions(pod(only), known, after=3)] == [KillContainer]
+    known.busy.clear()
+    assert [type(each) for each in actions(pod(only), known)] == [KillContainer]
+
+
+def test_the_longest_back_off_can_be_shorter() -> None:
+    only = container()
+    known = with_images(observed(ended(only, 1, backoff=20)), only["name"])
+    made = decide(pod(only), known, NOW + timedelta(seconds=30), phase="Running", max_backoff=30)
+    assert made.actions == (StartContainer(only["name"], 1, 30),)

@@ -137,3 +137,11 @@ def test_a_verdict_takes_as_many_equal_answers_as_its_threshold(
     tally = Tally.of({"successThreshold": 2, "failureThreshold": 3})
     count: Callable[[bool], bool | None] = tally.count
     assert [count(answer) for answer in answers] == verdicts
+
+
+def test_a_full_name_that_the_kernel_does_not_take_is_refused() -> None:
+    named = pod(hostname="h" * 30, subdomain="s" * 40, setHostnameAsFQDN=True)
+    with pytest.raises(
+        ValueError, match=r"is too long \(64 characters is the max, \d+ characters requested\)"
+    ):
+        dns.node_name(named, "cluster.local")
