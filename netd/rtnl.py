@@ -16,11 +16,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
+from podium.netd.messages import ifaddrmsg, ifinfmsg, ndmsg, rtmsg
 from podium.netd.netlink import ACK, DONE, DUMP, ERROR, HEADER, REQUEST, attributes, split
 
 # include/uapi/linux/netlink.h and rtnetlink.h, as far as `netlink` does not have them.

@@ -47,13 +47,16 @@ def needs_node(pod: Obj, reference: Mapping[str, Any]) -> bool:
 
 
 def resource_text(pod: Obj, reference: Mapping[str, Any], allocatable: Mapping[str, Any]) -> str:
-    """What a `resourceFieldRef` shows: the amount in units of the divisor, rounded up. Raises VolumeError."""
+    """What a `resourceFieldRef` shows: the amount in units of the divisor, rounded up. A limit that a
+    container does not have is that of its pod. Raises VolumeError."""
     container = _container(pod, str(reference.get("containerName", "")))
     section, _, name = str(reference["resource"]).partition(".")
     if section not in ("limits", "requests") or not (name in _FROM_NODE or name.startswith("hugepages-")):
         raise failed(f"unsupported container resource : {reference['resource']}")
     amounts = (container.get("resources") or {}).get(section) or {}
     amount = amounts.get(name)
+    if amount is None and section == "limits":
+        amount = ((pod["spec"].get("resources") or {}).get(section) or {}).get(name)
     if amount is None:
         amount = allocatable.get(name, 0) if needs_node(pod, reference) else 0
     divisor = quantity.parse(reference.get("divisor") or "1") or Decimal(1)

@@ -71,6 +71,8 @@ def remove(pods_dir: Path, uid: str, *, keep: str = "") -> None:
 
 
 def _remove_tree(tree: Path, keep: str) -> None:
+    if not os.path.lexists(tree):
+        return
     for point in mounts_below(tree):
         unmount(point)
     left = mounts_below(tree)
@@ -80,7 +82,7 @@ def _remove_tree(tree: Path, keep: str) -> None:
         for entry in tree.iterdir():
             if entry.name != keep:
                 shutil.rmtree(entry)
-    elif os.path.lexists(tree):
+    else:
         shutil.rmtree(tree)
 
 

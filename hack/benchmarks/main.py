@@ -15,6 +15,7 @@ from typing import Any
 import autoscaling
 import cluster
 import idle
+import node
 import rollout
 import scheduling
 import uvloop
@@ -34,6 +35,7 @@ WHAT = {
     "api": "the API server with 8,000 pods",
     "server": "the server's process: ready, idle, and bounded while pods come and go (one of its own)",
     "scheduler": "pods bound to simulated nodes, up to 10,000 on 1,000 (not unless asked for)",
+    "node": "a node's figures: pods that start, stop and crash, kubectl exec, its daemon empty and full",
     "idle": "memory and CPU of this machine's cluster while nothing happens",
     "nodes": "three nodes: `podium up --nodes 3` to all Ready, and the idle cluster (one of its own)",
     "up": "`podium down` and `podium up` to a Ready node (of this machine's cluster; stops its pods)",
@@ -52,10 +54,12 @@ def main() -> None:
     )
     parser.add_argument("--context", default="", help="default: the current context")
     parser.add_argument("--data-dir", default="/var/lib/podium", help="for `up`")
-    parser.add_argument("--run-dir", default="/run/podium", help="for `idle` and `scheduler`")
+    parser.add_argument("--run-dir", default="/run/podium", help="for `idle`, `node` and `scheduler`")
     parser.add_argument("--pods", type=int, default=20, help="how many for `pods`")
     parser.add_argument("--nodes", type=int, default=1000, help="at most how many for `scheduler`")
-    parser.add_argument("--seconds", type=float, default=30, help="how long for `idle`, `nodes` and `server`")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="how long for `idle`, `node`, `nodes` and `server`"
+    )
     options = parser.parse_args()
     if unknown := set(options.what) - set(WHAT):
         parser.error(f"nothing to measure is called {', '.join(sorted(unknown))}")
@@ -91,6 +95,8 @@ async def _through_api(name: str, options: argparse.Namespace) -> Any:
                 return await cluster.scale(client, 30)
             if name == "rollout":
                 return await rollout.rollout(client, 500)
+            if name == "node":
+                return await node.measure(client, options.kubeconfig, options.run_dir, options.seconds)
             if name == "hpa":
                 return await autoscaling.reaction(client)
             return await cluster.services(client, 500)

@@ -122,6 +122,16 @@ def dns_stub() -> Iterator[str]:
     server.close()
 
 
+def second_runtime(root: Path) -> str:
+    """A file of handlers with a runtime that tells in a file beside it what it was asked to do."""
+    program = root / "second-runtime"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {program}.used\nexec runc "$@"\n')
+    program.chmod(0o755)
+    handlers = root / "handlers.json"
+    handlers.write_text(json.dumps({"second": {"options": {"BinaryName": str(program)}}}))
+    return str(handlers)
+
+
 @pytest.fixture(scope="session")
 def cluster(dns_stub: str) -> Iterator[LocalCluster]:
     # Not below pytest's own folder: the paths of unix sockets have room for 107 characters.
@@ -129,7 +139,8 @@ def cluster(dns_stub: str) -> Iterator[LocalCluster]:
     try:
         # A node that falls silent is noticed sooner than by default, which no test could wait for.
         sooner = ("--node-lease-duration", "8", "--node-monitor-grace-period", "12", "--hpa-sync-period", "2")
-        done = local.up("--nodes", "3", *sooner, "--metrics-resolution", "3")
+        more = ("--allowed-unsafe-sysctls", "net.core.*", "--runtime-handlers", second_runtime(local.root))
+        done = local.up("--nodes", "3", *sooner, "--metrics-resolution", "3", *more)
         assert done.returncode == 0, done.stdout + done.stderr
         archives = sorted(str(path) for path in (ROOT / "images").glob("*.tar"))
         loaded = local.podium("image", "--data-dir", str(local.data), "load", *archives)

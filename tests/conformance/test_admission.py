@@ -127,3 +127,66 @@ def test_a_webhook_that_is_not_there_fails_the_request_or_is_ignored(admission: 
     ignoring = {**hook, "failurePolicy": "Ignore"}
     kubectl.apply(named("ValidatingWebhookConfiguration", "away.podium.test", webhooks=[ignoring]))
     kubectl.apply(judged("asked", "webhook"))
+
+
+def test_an_expression_knows_addresses_quantities_and_who_may_do_what(admission: Kubectl) -> None:
+    kubectl = admission
+    expression = (
+        "cidr('10.0.0.0/8').containsIP(object.data.address) && quantity(object.data.size).isLessThan(quantity('1Gi')) "
+        "&& semver(object.data.version).isGreaterThan(semver('1.0.0')) "
+        "&& object.data.all(key, value, key.size() > 0 && value.size() > 0) "
+        "&& authorizer.group('').resource('secrets').namespace('default').check('create').allowed() "
+        "&& !authorizer.serviceAccount('default', 'nobody').group('').resource('secrets').check('get').allowed()"
+    )
+    kubectl.apply(policy(expression), bound("Deny"))
+    good = {"address": "10.1.2.3", "size": "100Mi", "version": "1.2.0"}
+    refused = judged("outside", "policy", **{**good, "address": "11.0.0.1"})
+    assert "denied request: no: outside" in kubectl.refused("create", "-f", "-", stdin=json.dumps(refused))
+    kubectl("create", "-f", "-", stdin=json.dumps(judged("inside", "policy", **good)))
+
+
+def test_an_expensive_expression_refuses_and_holds_up_nobody(admission: Kubectl) -> None:
+    kubectl = admission
+    kubectl.apply(
+        policy("object.data.all(a, object.data.all(b, object.data.all(c, a + b + c != '')))"), bound("Deny")
+    )
+    large = judged("large", "policy", **{f"key-{index}": "v" for index in range(150)})
+    refused = kubectl.refused("create", "-f", "-", stdin=json.dumps(large))
+    assert "operation cancelled: actual cost limit exceeded" in refused
+    kubectl("create", "-f", "-", stdin=json.dumps(judged("small", "policy", a="1")))
+
+
+def test_a_rule_that_could_cost_without_bound_is_refused_with_its_definition(kubectl: Kubectl) -> None:
+    rule = {"rule": "self.names.all(a, self.names.all(b, a == b))"}
+    names = {"type": "array", "items": {"type": "string"}}
+    spec = {"type": "object", "properties": {"names": names}, "x-kubernetes-validations": [rule]}
+    schema = {"type": "object", "properties": {"spec": spec}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    wanted = {"plural": "costs", "singular": "cost", "kind": "Cost", "listKind": "CostList"}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "costs.podium.test"},
+        "spec": {"group": "podium.test", "scope": "Namespaced", "names": wanted, "versions": [version]},
+    }
+    refused = kubectl.refused("create", "-f", "-", stdin=json.dumps(definition))
+    assert "estimated rule cost exceeds budget by factor of more than 100x" in refused
+    assert "try simplifying the rule, or adding maxItems, maxProperties, and maxLength" in refused
+
+
+def test_scaling_is_judged_as_a_scale(admission: Kubectl) -> None:
+    kubectl = admission
+    rule = {**RULE, "apiGroups": ["apps"], "resources": ["deployments/scale"]}
+    judge = {
+        "expression": "object.kind == 'Scale' && object.spec.?replicas.orValue(0) < 3",
+        "message": "too many",
+    }
+    selected = {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selected},
+        "validations": [judge],
+    }
+    kubectl.apply(named("ValidatingAdmissionPolicy", "most.podium.test", spec=spec), bound("Deny"))
+    kubectl("create", "deployment", "scaled", "--image=podium.io/echo:v1", "--replicas=0")
+    assert "denied request: too many" in kubectl.refused("scale", "deployment", "scaled", "--replicas=3")
+    kubectl("scale", "deployment", "scaled", "--replicas=0")

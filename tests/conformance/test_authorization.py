@@ -95,7 +95,7 @@ def test_a_node_reads_the_secrets_of_its_own_pods(kubectl: Kubectl, cluster: Loc
     assert f"no relationship found between node '{there}' and this object" in refused
     kubectl.refused("get", "secrets", f"--as=system:node:{here}", NODES)
     refused = kubectl.refused("label", "node", there, "mine=too", f"--as=system:node:{here}", NODES)
-    assert f'node "{here}" is not allowed to modify node "{there}"' in refused
+    assert f"node '{here}' cannot read '{there}', only its own Node object" in refused
     refused = kubectl.refused("delete", "pod", "uses", f"--as=system:node:{there}", NODES)
     assert f'node "{there}" can only delete pods with spec.nodeName set to itself' in refused
 

@@ -373,3 +373,21 @@ def test_expressions_and_patterns_that_would_take_ages_do_not(ask: Caller) -> No
     assert ask("POST", "/apis/fuzz.example/v1/regs", bad)[0] == 422
     assert time.monotonic() - began < 2
     ask("DELETE", f"{definitions}/regs.fuzz.example")
+
+
+def test_long_texts_and_vast_numbers_take_no_memory_that_stays(target: Target, ask: Caller) -> None:
+    """What is remembered for speed is remembered of what is short."""
+    levels = "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations"
+    vast = {"queues": 10_000_000, "handSize": 1, "queueLengthLimit": 2**31 - 1}
+    limited = {"nominalConcurrencyShares": 1, "limitResponse": {"type": "Queue", "queuing": vast}}
+    before = target.rss()
+    spec = {"type": "Limited", "limited": limited}
+    assert ask("POST", levels, {"metadata": {"name": "vast"}, "spec": spec})[0] == 201
+    for turn in range(40):
+        long = f"{turn}{'a' * 1_000_000}"
+        ask("POST", CONFIG_MAPS, {"metadata": {"name": long}})
+        ask("POST", CONFIG_MAPS, {"metadata": {"name": "long", "labels": {long: long}}})
+        ask("GET", f"/api/v1/namespaces/{long[:50_000]}/configmaps")
+        ask("GET", f"{CONFIG_MAPS}/a/{long[:50_000]}")
+    assert ask("DELETE", f"{levels}/vast")[0] == 200
+    assert target.rss() - before < 60

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from podium.cli import credentials
 from podium.cli.cluster import Cluster
 from podium.cli.process import Daemon, Notify
 from tests.conformance.kubectl import Kubectl
+from tests.conformance.waiting import eventually
 
 # Of this test alone: what a Service leads to is no loopback address.
 ADDRESS = "192.0.2.77"
@@ -137,6 +138,32 @@ def test_what_is_done_is_recorded_as_the_policy_says(server: Server) -> None:
     assert not [event for event in events if event["objectRef"]["resource"] == "nodes"]
 
 
+def test_what_the_controllers_do_is_among_the_numbers(server: Server) -> None:
+    kubectl = server.kubectl
+    kubectl("create", "deployment", "counted", "--image=busybox")
+    line = 'scheduler_pending_pods{queue="unschedulable"} 1.0'
+    eventually(lambda: line in kubectl("get", "--raw", "/metrics").splitlines(), bool)
+    numbers = kubectl("get", "--raw", "/metrics")
+    for line in (
+        'workqueue_adds_total{name="deployment-controller"}',
+        'workqueue_work_duration_seconds_bucket{le="0.01",name="deployment-controller"}',
+        'workqueue_depth{name="replicaset-controller"}',
+        'scheduler_schedule_attempts_total{profile="default-scheduler",result="unschedulable"} 1.0',
+        'apiserver_flowcontrol_nominal_limit_seats{priority_level="workload-low"} 245.0',
+    ):
+        assert f"\n{line}" in numbers
+    kubectl("delete", "deployment", "counted")
+
+
+def test_flow_schemas_and_their_levels_are_shown(server: Server) -> None:
+    rows = server.kubectl("get", "flowschemas", "--no-headers").splitlines()
+    shown = {row.split()[0]: row.split() for row in rows}
+    assert shown["exempt"][1:4] == ["exempt", "1", "<none>"]
+    assert {row[-1] for row in shown.values()} == {"False"}
+    levels = server.kubectl("get", "prioritylevelconfigurations", "--no-headers")
+    assert "workload-low" in levels
+
+
 def test_a_key_is_rotated_and_a_watch_ends_in_order_meanwhile(server: Server) -> None:
     kubectl = server.kubectl
     kubectl("create", "secret", "generic", "hidden", "--from-literal=a=open-sesame")
@@ -179,3 +206,52 @@ def test_a_bad_file_keeps_the_server_from_starting_and_is_told(server: Server) -
     assert done.returncode == 1
     assert "resources[0].providers[0].aesgcm.keys[0].secret: Invalid value: " in done.stderr
     assert "c2hvcnQ=" not in done.stderr
+
+
+def test_a_watch_with_kubectl_ends_without_an_error_when_the_server_does(server: Server) -> None:
+    server.keys(key("three", 3))
+    server.start()
+    kubectl = server.kubectl
+    kubectl("create", "configmap", "seen")
+    watch = subprocess.Popen(
+        kubectl.command("get", "configmaps", "-A", "--watch", "-o", "name"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert watch.stdout is not None
+    try:
+        while b"seen" not in watch.stdout.readline():
+            assert watch.poll() is None
+        assert server.stop() == 0
+        _, errors = watch.communicate(timeout=30)
+        assert (watch.returncode, errors) == (0, b"")
+    finally:
+        watch.kill()
+        watch.wait()
+    server.start()
+
+
+def test_keys_are_changed_while_the_server_runs(server: Server) -> None:
+    kubectl = server.kubectl
+    kubectl("create", "secret", "generic", "rotated", "--from-literal=a=b")
+    server.keys(key("four", 4), key("three", 3))
+    reloads = 'apiserver_encryption_config_controller_automatic_reloads_total{status="success"} 1.0'
+    eventually(lambda: reloads in kubectl("get", "--raw", "/metrics"), bool)
+    kubectl("replace", "-f", "-", stdin=kubectl("get", "secret", "rotated", "-o", "json"))
+    server.stop()
+    server.keys(key("four", 4))
+    server.start()
+    shown = server.kubectl("get", "secret", "rotated", "-o", "jsonpath={.data.a}")
+    assert base64.b64decode(shown) == b"b"
+
+
+def test_a_log_of_lines_of_json_is_what_shippers_read(server: Server) -> None:
+    server.stop()
+    cluster = replace(server.cluster, logging_format="json")
+    cluster.save()
+    (server.root / "server.log").write_text("")
+    server.start()
+    server.stop()
+    lines = (server.root / "server.log").read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line]
+    assert all({"ts", "msg", "logger"} <= entry.keys() for entry in entries)
+    server.start()
