@@ -25,7 +25,7 @@ from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
 from podium.api.paths import find
 from podium.api.proxy import Proxy
-from podium.api.rest import Rest
+from podium.api.rest import CONNECTION, Rest, check_name
 from podium.api.running import Running
 from podium.api.types.errors import StatusError, internal, method_not_allowed, no_such_path, unauthorized
 from podium.api.upgrade import Route
@@ -159,6 +159,7 @@ class App:
                 acts = True
         if user is None:
             user = self._authentication.nobody(path)
+        self._authentication.attempts["success"] += 1
         return await impersonated(self._authorizer, user, headers) if acts else user
 
     def visit(self, scope: Scope) -> Visit:
@@ -170,9 +171,7 @@ class App:
         method, path = exchange.method, exchange.path
         user = await self._user_of(_certified(exchange.scope), exchange.scope["headers"], path)
         found = find(self._kinds, path) if path.startswith(("/api/", "/apis/")) else None
-        if found is None and (
-            route := await self._upgraded_elsewhere(exchange, user)
-        ):
+        if found is None and (route := await self._upgraded_elsewhere(exchange, user)):
             return route
         if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy", "log"):
             raise no_such_path()
@@ -180,17 +179,18 @@ class App:
             raise no_such_path()
         if found.subresource == "log" and method != "GET":
             raise method_not_allowed()
+        verb = CONNECTION.get(method)
+        if verb is None:
+            raise method_not_allowed()
         exchange.target = found
-        exchange.enter("create" if method == "POST" else "get", user)
+        exchange.enter(verb, user)
         resource = found.kind.resource
-        wanted = Action(
-            "create" if method == "POST" else "get",
-            resource.group, resource.plural, found.subresource, found.namespace, found.name,
-        )  # fmt: skip
+        wanted = Action(verb, resource.group, resource.plural, found.subresource, found.namespace, found.name)
         await self._authorizer.authorize(user, wanted)
         if found.subresource in RUNS:
             # WebSockets begin with a GET; who may only read is not to run anything by one.
             await self._authorizer.authorize(user, wanted._replace(verb="create"))
+        check_name(found.name)
         await self._proxy.admit(found, exchange.pairs, user)
         return self._proxy.route(found, exchange.pairs)
 
@@ -198,9 +198,10 @@ class App:
         """Raises 403, 503."""
         if not self._aggregator.serves(exchange.path):
             return None
-        exchange.enter(exchange.method.lower(), user)
+        watch = bool(exchange.query and exchange.flag("watch"))
+        exchange.enter("watch" if watch else exchange.method.lower(), user)
         query = exchange.scope["query_string"].decode("latin-1")
-        return await self._aggregator.route(exchange.method, exchange.path, query, user)
+        return await self._aggregator.route(exchange.method, exchange.path, query, user, watch=watch)
 
 
 def _certified(scope: Scope) -> User | None:

@@ -7,6 +7,8 @@ from podium.api.types.resources import Resource
 
 Pairs = list[tuple[str, str]]
 
+PORT_DIGITS = 5
+
 
 def connect_options(resource: Resource, subresource: str, rest: str, pairs: Pairs) -> Obj:
     """What admission sees of a connection: PodExecOptions, ServiceProxyOptions, ... Source: API reference."""
@@ -17,7 +19,7 @@ def connect_options(resource: Resource, subresource: str, rest: str, pairs: Pair
         return options | {"path": rest}
     if subresource == "portforward":
         texts = [text for name, value in pairs if name == "ports" for text in value.split(",")]
-        ports = [int(text) for text in texts if text.isdecimal()]
+        ports = [int(text) for text in texts if text.isdecimal() and len(text) <= PORT_DIGITS]
         return options | ({"ports": ports} if ports else {})
     for flag in ("stdin", "stdout", "stderr", "tty"):
         if query.get(flag, "").lower() in ("1", "true"):

@@ -31,6 +31,7 @@ from podium.api.schema.openapi import Documents
 from podium.api.schema.openapi.builders import JSON
 from podium.api.schema.openapi.operations import PATCH_TYPES
 from podium.api.types import Obj
+from podium.api.whole import WHOLE
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ class ContractCheck:
         if scope["type"] != "http" or not _applies(scope):
             await self._app(scope, receive, send)
             return
+        scope.pop(WHOLE, None)
         copy = _Copy(receive, send)
         await self._app(scope, copy.receive, copy.send)
         call = copy.call(scope)

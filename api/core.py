@@ -42,15 +42,17 @@ class Core(NamedTuple):
         return entry.obj if entry else None
 
     def every(self, resource: Resource, namespace: str = "") -> Iterator[Obj]:
-        """The current objects, read-only."""
+        """The current objects that can be read, read-only."""
         for entry in self.store.list(self.kinds.of(resource).below(namespace)):
-            yield entry.obj
+            if entry.readable:
+                yield entry.obj
 
     def accepted(self, resource: Resource, namespace: str = "") -> Iterator[Obj]:
         """As `every`, with the writes that were accepted and are not durable yet: for what must not be
         passed by two at the same time."""
         for entry in self.store.latest_below(self.kinds.of(resource).below(namespace)):
-            yield entry.obj
+            if entry.readable:
+                yield entry.obj
 
     async def appears(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         """Waits a moment for an object that somebody is about to make. None when nobody did."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ import orjson
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, too_large
+from podium.api.whole import WHOLE, Whole
 
 if TYPE_CHECKING:
     from podium.api.audit import Record
@@ -36,6 +38,10 @@ COMPRESSED_FROM = 128 << 10
 LEVEL = 1
 # Up to here an answer is put together and sent as one.
 AT_ONCE = 1 << 20
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+# As many as a number has that is certain to fit into 64 bits.
+DIGITS = 18
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
 TEXT_TYPE: Header = (b"content-type", b"text/plain; charset=utf-8")
@@ -83,6 +89,13 @@ class Exchange:
         self.started = False
         self.receive = receive
         self.send = send
+        # Taken out: what answers must not be held by what it answers to.
+        self._at_once: Whole | None = scope.pop(WHOLE, None)
+
+    def overheard(self, send: Send) -> None:
+        """From now on `send` sees all that is sent."""
+        self.send = send
+        self._at_once = None
 
     def enter(self, verb: str, user: User) -> None:
         """It is known now what is wanted, and by whom."""
@@ -173,7 +186,10 @@ class Exchange:
         self.started = True
         self.code = code
         self.size = len(body)
-        headers = [*headers, *self.marks, (b"content-length", b"%d" % self.size)]
+        headers = (*headers, *self.marks)
+        if self._at_once is not None and self._at_once(code, headers, body):
+            return
+        headers = [*headers, (b"content-length", b"%d" % self.size)]
         await self.send({"type": "http.response.start", "status": code, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
@@ -254,10 +270,11 @@ class Exchange:
         text = self.query.get(name)
         if not text:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise bad_request(f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        if not _INTEGER.fullmatch(text):
+            raise bad_request(f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax')
+        if len(text) > DIGITS:
+            raise bad_request(f'{name}: strconv.ParseInt: parsing "{text}": value out of range')
+        return int(text)
 
 
 def _too_large() -> StatusError:

@@ -50,6 +50,8 @@ class Kind:
     """One served resource: its strategy, its schema, its keys in the store."""
 
     translation: Translation | None = None
+    # Whether each object in a list says what it is; those of built-in kinds leave that to the list.
+    says_kind = False
     # What every answer about the kind warns of.
     warnings: Sequence[str] = ()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 
 # Larger pages pass as they are: they would be held in memory whole.
 MAX_PAGE = 8 << 20
@@ -15,12 +16,15 @@ _NAMES = (
     "action|background|cite|classid|codebase|data|formaction|href|icon|longdesc|manifest|poster|profile|src"
     "|usemap"
 )
-# Comments and what is no markup are stepped over; possessive, so that no input makes the search go back.
-_PIECES = re.compile(
-    rb"<!--.*?-->|<(script|style|textarea|title)\b(?P<raw>(?:[^>\"']|\"[^\"]*\"|'[^']*')*+)>.*?</\1\s*>"
-    rb"|<[a-z][a-z0-9]*\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>",
-    re.IGNORECASE | re.DOTALL,
-)
+# A comment, or a tag up to the end of its name.
+_BEGINNING = re.compile(rb"<(?:!--|([a-z][a-z0-9]*)\b)", re.IGNORECASE)
+# Possessive, so that no input makes the search go back.
+_ATTRIBUTES = re.compile(rb"(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>")
+# Elements whose text is no markup, and what ends each.
+_RAW = {
+    name: re.compile(rb"</%b\s*+>" % name, re.IGNORECASE)
+    for name in (b"script", b"style", b"textarea", b"title")
+}
 _ATTRIBUTE = re.compile(rf"(\s(?:{_NAMES})\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s\"'>]+)".encode(), re.IGNORECASE)
 
 
@@ -45,16 +49,35 @@ def rewritten(page: bytes, prefix: str, origin: str) -> bytes:
         link = value.strip(quote) if quote else value
         return found[1] + quote + through(link.decode("latin-1"), prefix, origin).encode("latin-1") + quote
 
-    def piece(found: re.Match[bytes]) -> bytes:
-        text = found[0]
-        if text.startswith(b"<!--"):
-            return text
-        if found["raw"] is None:
-            return _ATTRIBUTE.sub(attribute, text)
-        end = found.end("raw") - found.start()
-        return _ATTRIBUTE.sub(attribute, text[:end]) + text[end:]
+    parts: list[bytes] = []
+    copied = 0
+    for start, end in _tags(page):
+        parts += (page[copied:start], _ATTRIBUTE.sub(attribute, page[start:end]))
+        copied = end
+    return b"".join((*parts, page[copied:]))
 
-    return _PIECES.sub(piece, page)
+
+def _tags(page: bytes) -> Iterator[tuple[int, int]]:
+    """Where each tag with attributes begins and ends. What is begun and never closed ends the search: every
+    byte is looked at once, whatever the page."""
+    at = 0
+    while found := _BEGINNING.search(page, at):
+        name = found[1]
+        if name is None:
+            at = page.find(b"-->", found.end()) + len(b"-->")
+            if at < found.end():
+                return
+            continue
+        tag = _ATTRIBUTES.match(page, found.end())
+        if tag is None:
+            return
+        yield found.end(), tag.end()
+        at = tag.end()
+        if closing := _RAW.get(name.lower()):
+            closed = closing.search(page, at)
+            if closed is None:
+                return
+            at = closed.end()
 
 
 def is_page(media_type: str) -> bool:

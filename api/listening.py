@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,11 +22,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from podium.api import whole
 from podium.api.auth.users import from_certificate, validity
 from podium.api.fairness import Fairness
+from podium.api.handshakes import Handshake
 from podium.api.pki import Pair
 from podium.api.unfinished import HEAD_TIME, MAX_HEAD, Unfinished
 from podium.api.upgrade import Upgrades
+from podium.api.whole import WHOLE
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +134,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.in_head = False
+        scope, before = self.scope, self.cycle
         super().on_headers_complete()
+        if (cycle := self.cycle) is not None and cycle is not before:
+            scope[WHOLE] = partial(whole.send, cycle)  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
         self._coming = False
@@ -165,6 +172,7 @@ class Tls(NamedTuple):
 
     def context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = Handshake
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.pair.cert, self.pair.key)
         context.load_verify_locations(self.client_ca)

@@ -17,6 +17,7 @@ from podium.api.auth.users import SYSTEM, User
 from podium.api.core import Core, shown
 from podium.api.schema import Definitions, Schema
 from podium.api.store.base import Entry, WatchDropped
+from podium.api.store.codec import UnreadableEntry
 from podium.api.types import Obj
 from podium.api.types.errors import no_such_path
 from podium.api.types.resources import BINDINGS, PODS, Resource
@@ -67,13 +68,18 @@ class LocalClient:
     async def list(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> ObjList:
-        page = await list_page(self._core, self._ask(resource, namespace), ListOptions(labels, fields))
+        ask = self._ask(resource, namespace)
+        # One that nobody can read is the business of who asked for all, and stops nobody else.
+        entries = self._core.store.list(ask.kind.below(ask.namespace))
+        unreadable = [entry.why for entry in entries if isinstance(entry, UnreadableEntry)]
+        page = await list_page(self._core, ask, ListOptions(labels, fields, readable=bool(unreadable)))
         items = page.items
         holders = [item for item in items if isinstance(item, Entry)]
         return ObjList(
             [item.obj for item in items],
             str(page.revision),
             holders if len(holders) == len(items) else (),
+            unreadable,
         )
 
     async def create(
@@ -167,6 +173,8 @@ class LocalClient:
                     yield WatchEvent("BOOKMARK", bookmark(resource.kind, resource.api_version, step))
                     continue
                 for change in step:
+                    if not change.event.entry.readable:
+                        continue
                     outcome = shown(ask.kind, subject(change))
                     yield WatchEvent(
                         change.type, outcome.obj, outcome if isinstance(outcome, Entry) else None

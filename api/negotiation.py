@@ -5,10 +5,10 @@ Source: API concepts, "Resource representations", "Receiving resources as Tables
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from podium.api.types.errors import not_acceptable
+from podium.api.types.remembering import remembered
 
 Form = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 
@@ -17,16 +17,19 @@ YAML = "application/yaml"
 META_GROUP = "meta.k8s.io"
 META_VERSIONS = ("v1", "v1beta1")
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 _JSON_RANGES = (JSON, "*/*", "application/*")
 _YAML_RANGES = (YAML, "text/yaml", "application/x-yaml")
 
 
 class Accepted(NamedTuple):
-    """`form` is "" for the objects themselves, `version` that of the form's kind."""
+    """`form` is "" for the objects themselves, `version` that of the form's kind. A `typed` client would have
+    had protobuf rather, whose lists do not repeat the kind with each item, and expects no more of JSON."""
 
     form: Form = ""
     version: str = "v1"
     yaml: bool = False
+    typed: bool = False
 
 
 class MediaRange(NamedTuple):
@@ -39,16 +42,18 @@ class MediaRange(NamedTuple):
 PLAIN = Accepted()
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def negotiate(accept: str) -> Accepted:
     """The first form the client names that there is. Raises 406."""
     if not accept:
         return PLAIN
+    typed = False
     for entry in ranges(accept):
+        typed |= entry.type == PROTOBUF
         if entry.type in _YAML_RANGES and "as" not in entry.parameters:
             return Accepted(yaml=True)
         if entry.type in _JSON_RANGES and (found := _form(entry.parameters)) is not None:
-            return found
+            return found._replace(typed=True) if typed and found.form else found
     raise not_acceptable(
         "only the following media types are accepted: application/json, application/yaml, "
         "application/json;stream=watch"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
@@ -19,15 +19,31 @@ from podium.api.verbs.list import Page
 
 YAML_TYPE: Header = (b"content-type", YAML.encode())
 HEADERS: Sequence[Header] = (JSON_TYPE, NO_CACHE)
+# Characters of all warnings of an answer, and of each where those are too many.
+WARNINGS, WARNING = 4096, 256
 
 
 def warning_headers(warnings: Iterable[str]) -> list[Header]:
-    """As in RFC 7234: `299 - "text"`."""
+    """As in RFC 7234: `299 - "text"`, each once. Where they are too long together each is cut short, and the
+    last ones fall away."""
+    texts = list(dict.fromkeys(warnings))
+    if sum(map(len, texts)) > WARNINGS:
+        texts = list(_cut(texts))
     found = []
-    for text in dict.fromkeys(warnings):
-        plain = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
+    for text in texts:
+        shown = "".join(each if each.isprintable() else " " for each in text)
+        plain = " ".join(shown.split()).replace("\\", "\\\\").replace('"', '\\"')
         found.append((b"warning", f'299 - "{plain}"'.encode()))
     return found
+
+
+def _cut(texts: Iterable[str]) -> Iterator[str]:
+    written = 0
+    for text in texts:
+        if written >= WARNINGS:
+            return
+        written += min(len(text), WARNING)
+        yield text[:WARNING]
 
 
 def headers_for(ask: Ask) -> Sequence[Header]:
@@ -69,7 +85,9 @@ async def present_page(core: Core, exchange: Exchange, ask: Ask, accepted: Accep
         table = await tabulator(core, exchange, ask.kind, accepted).of_page(page)
         await exchange.answer_pieces(200, table, headers)
     elif accepted.form:
-        await exchange.answer_pieces(200, await partial_list(page, accepted.version), headers)
+        await exchange.answer_pieces(
+            200, await partial_list(page, accepted.version, typed=accepted.typed), headers
+        )
     elif accepted.yaml:
         await _present_yaml(exchange, 200, _list_object(ask.kind, page), headers)
     else:
@@ -77,11 +95,12 @@ async def present_page(core: Core, exchange: Exchange, ask: Ask, accepted: Accep
 
 
 def _list_object(kind: Kind, page: Page) -> Obj:
+    said = () if kind.says_kind else ("kind", "apiVersion")
     return {
         "kind": kind.resource.list_kind_name,
         "apiVersion": kind.resource.api_version,
         "metadata": page_metadata(page),
-        "items": [item.obj for item in page.items],
+        "items": [{key: value for key, value in item.obj.items() if key not in said} for item in page.items],
     }
 
 

@@ -4,6 +4,7 @@ Only plain HTTP is here; what upgrades its connection is in `podium.api.upgrade`
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -76,12 +77,12 @@ class Proxy:
         match target.kind.resource.plural:
             case "nodes":
                 host, default = endpoint_of(self._core, name)
-                endpoint, context = Endpoint(host, int(port or default)), self._context
+                endpoint, context = Endpoint(host, _port(target, port or str(default))), self._context
             case "services":
                 endpoint = service_endpoint(self._core, target.namespace, name, port)
                 context = self._unverified if scheme == "https" else None
             case _:
-                endpoint = self._pod(target.namespace, name, port)
+                endpoint = self._pod(target, name, port)
                 context = self._unverified if scheme == "https" else None
         return Route(endpoint, _with_query(quote(target.rest or "/", safe=_PATH), pairs), context)
 
@@ -123,16 +124,16 @@ class Proxy:
             self._context,
         )
 
-    def _pod(self, namespace: str, name: str, port: str) -> Endpoint:
-        pod = pod_of(self._core, namespace, name)
+    def _pod(self, target: Target, name: str, port: str) -> Endpoint:
+        pod = pod_of(self._core, target.namespace, name)
         address = (pod.get("status") or {}).get("podIP")
-        if not address:
+        if not address or not is_a_pods(address):
             raise bad_request("address not allowed")
         if port and not port.isdigit():
             port = next((str(number) for known, number in _pod_ports(pod) if known == port), "")
         if not port:
             port = next((str(number) for _, number in _pod_ports(pod)), "80")
-        return Endpoint(address, int(port))
+        return Endpoint(address, _port(target, port))
 
     async def serve(self, exchange: Exchange, target: Target) -> None:
         """Passes the request on, and the answer back as it comes. Raises 400, 404, 405, 503 before an
@@ -225,6 +226,26 @@ def _split_name(name: str) -> tuple[str, str, str]:
     if len(parts) == 3:
         return parts[1], parts[2], parts[0]
     return parts[0], parts[1] if len(parts) == 2 else "", ""
+
+
+def _port(target: Target, text: str) -> int:
+    """Raises 400 for what is none."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 1 << 16):
+        kind = target.kind.resource.kind.lower()
+        raise bad_request(f'invalid {kind} request "{target.name}"')
+    return int(text)
+
+
+def is_a_pods(address: str) -> bool:
+    """Not this machine's own or its link's: whoever writes a pod's status would reach through us what listens
+    for nobody else."""
+    try:
+        given = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    given = getattr(given, "ipv4_mapped", None) or given
+    own = given.is_loopback or given.is_link_local or given.is_unspecified or given.is_multicast
+    return not own and str(given) != "255.255.255.255"
 
 
 def _pod_ports(pod: Obj) -> Pairs:

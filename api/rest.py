@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from podium.api.ask import OWN, Ask, Outcome
@@ -55,14 +56,15 @@ BODY_TYPES = (
     protobuf.MEDIA_TYPE,
 )
 MANAGER_LIMIT = 128  # characters
+PROGRAMS = 256  # that are remembered by name
 # Names that no object can have: they would mean another place in a path.
 DOTS = frozenset({".", ".."})
 # Longer ones are decoded beside the loop.
-LONG_BODY = 128 << 10
+LONG_BODY, LONG_YAML = 128 << 10, 4 << 10
 CONNECTS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 _OBJECT = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_CONNECTION = {**_OBJECT, "POST": "create", "OPTIONS": "get"}
+CONNECTION = {**_OBJECT, "POST": "create", "OPTIONS": "get"}
 
 
 class Rest:
@@ -117,8 +119,7 @@ class Rest:
         if subresource not in CONNECTS and not self._fairness.enter(exchange, user, action):
             await self._fairness.wait(exchange)
         await self._authorizer.authorize(user, action)
-        if target.name in DOTS or "%" in target.name:
-            raise _no_name(target.name)
+        check_name(target.name)
         if subresource in CONNECTS and subresource in resource.subresources:
             await self._proxy.admit(target, exchange.pairs, user)
             await self._proxy.serve(exchange, target)
@@ -140,7 +141,7 @@ class Rest:
         if target.subresource:
             if target.subresource not in resource.subresources:
                 raise no_such_path()
-            verb = _CONNECTION.get(method)
+            verb = CONNECTION.get(method)
             if verb is None:
                 raise method_not_allowed()
             return verb
@@ -218,10 +219,9 @@ class Rest:
 
     async def _update(self, exchange: Exchange, ask: Ask) -> None:
         obj, duplicates = await self._object(exchange, ask)
-        if ask.kind.strategy.allow_create_on_update:
-            await self._may_create(ask)
+        creates = ask.kind.strategy.allow_create_on_update and await self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
-        result = await update(self._core, ask, rule, obj, duplicates)
+        result = await update(self._core, ask, rule, obj, duplicates, creates=creates)
         await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
 
     async def _patch(self, exchange: Exchange, ask: Ask) -> None:
@@ -240,10 +240,10 @@ class Rest:
 
     async def _apply(self, exchange: Exchange, ask: Ask, config: Obj, duplicates: Sequence[str]) -> None:
         _check_applier(exchange)
-        await self._may_create(ask)
+        creates = await self._may_create(ask)
         rule = subresources.rule_of(ask.kind, ask.subresource)
         force = bool(exchange.flag("force"))
-        result = await applying.apply(self._core, ask, rule, config, duplicates, force=force)
+        result = await applying.apply(self._core, ask, rule, config, duplicates, force=force, creates=creates)
         await self._show(exchange, ask, result.outcome, 201 if result.created else 200)
 
     async def _delete(self, exchange: Exchange, ask: Ask) -> None:
@@ -300,12 +300,15 @@ class Rest:
 
     # --- what they share
 
-    async def _may_create(self, ask: Ask) -> None:
-        """What is not there yet is created by an update, which takes the right to. Raises 403."""
+    async def _may_create(self, ask: Ask) -> bool:
+        """What is not there yet is created by an update, which takes the right to. False for what is there:
+        nobody has looked whether the user might create it, should it go meanwhile. Raises 403."""
         kind, resource = ask.kind, ask.kind.resource
-        if not ask.subresource and self._core.store.latest(kind.key(ask.namespace, ask.name)) is None:
-            action = Action("create", resource.group, resource.plural, "", ask.namespace, ask.name)
-            await self._authorizer.authorize(ask.user, action)
+        if ask.subresource or self._core.store.latest(kind.key(ask.namespace, ask.name)) is not None:
+            return False
+        action = Action("create", resource.group, resource.plural, "", ask.namespace, ask.name)
+        await self._authorizer.authorize(ask.user, action)
+        return True
 
     async def _show(self, exchange: Exchange, ask: Ask, outcome: Outcome, code: int = 200) -> None:
         accepted = negotiate(exchange.header(b"accept").decode("latin-1"))
@@ -323,13 +326,13 @@ class Rest:
         content_type = exchange.header(b"content-type").decode("latin-1")
         if content_type.partition(";")[0].strip().lower() not in BODY_TYPES:
             raise _unknown_format(f"application/json, application/yaml, {protobuf.MEDIA_TYPE}")
-        if len(body) > LONG_BODY:
+        if _takes_long(body, content_type):
             return await asyncio.to_thread(decode_body, body, content_type, strict=strict)
         return decode_body(body, content_type, strict=strict)
 
     async def _decoded_applied(self, body: bytes) -> tuple[Obj, list[str]]:
         """Raises 400."""
-        if len(body) > LONG_BODY:
+        if _takes_long(body, "application/yaml"):
             return await asyncio.to_thread(decode_body, body, "application/yaml")
         return decode_body(body, "application/yaml")
 
@@ -356,9 +359,13 @@ class Rest:
         if media_type not in patch.media_types(ask.kind.resource):
             raise patch.unsupported(ask.kind.resource)
         body = await exchange.body()
-        change = decode_json(body)
         looked_for = ask.validation != "Ignore" and media_type != patch.JSON_PATCH
-        return media_type, change, json_duplicates(body, change) if looked_for else ()
+
+        def decoded() -> tuple[Any, Sequence[str]]:
+            change = decode_json(body)
+            return change, json_duplicates(body, change) if looked_for else ()
+
+        return media_type, *(await asyncio.to_thread(decoded) if len(body) > LONG_BODY else decoded())
 
 
 def _action(exchange: Exchange, target: Target, verb: str) -> Action:
@@ -379,6 +386,13 @@ def _action(exchange: Exchange, target: Target, verb: str) -> Action:
     )  # fmt: skip
 
 
+def _takes_long(body: bytes, content_type: str) -> bool:
+    """Longer than others should wait for. What is sent as YAML is JSON mostly, which is read a hundred times
+    as fast."""
+    real = "yaml" in content_type and body.lstrip()[:1] != b"{"
+    return len(body) > (LONG_YAML if real else LONG_BODY)
+
+
 def _check_applier(exchange: Exchange) -> None:
     """Raises 422 for an applier without a name."""
     if not (exchange.query and exchange.query.get("fieldManager")):
@@ -391,13 +405,20 @@ def _manager(exchange: Exchange) -> str:
     named = exchange.query.get("fieldManager") if exchange.query else ""
     if named:
         return named
-    agent = exchange.header(b"user-agent").decode("latin-1").partition("/")[0]
-    return "".join(filter(str.isprintable, agent))[:MANAGER_LIMIT]
+    return _program(exchange.header(b"user-agent"))
 
 
-def _no_name(name: str) -> StatusError:
-    why = "may not contain '%'" if "%" in name else f"may not be '{name}'"
-    return bad_request(f'Name parameter invalid: "{name}": {why}')
+@lru_cache(PROGRAMS)
+def _program(agent: bytes) -> str:
+    name = agent.decode("latin-1").partition("/")[0]
+    return "".join(filter(str.isprintable, name))[:MANAGER_LIMIT]
+
+
+def check_name(name: str) -> None:
+    """Raises 400 for what no object can be called."""
+    if name in DOTS or "%" in name:
+        why = "may not contain '%'" if "%" in name else f"may not be '{name}'"
+        raise bad_request(f'Name parameter invalid: "{name}": {why}')
 
 
 def _unknown_format(supported: str) -> StatusError:

@@ -23,6 +23,7 @@ from podium.api.admission.chain import Plugin
 from podium.api.admission.dynamic import DynamicAdmission
 from podium.api.admission.escalation import Escalation
 from podium.api.admission.noderestriction import NodeRestriction
+from podium.api.admission.numbers import Numbers
 from podium.api.admission.owners import OwnerReferences
 from podium.api.admission.podsecurity import Configuration as PodSecurityConfiguration
 from podium.api.admission.policies import Policies
@@ -291,6 +292,8 @@ class ApiServer:
         switches = {PROTECTION: self.config.protect_storage, TAINT: self.config.taint_nodes}
         disabled = {name for name, on in switches.items() if not on} | set(self.config.disabled_admission)
         tallies = Tallies(self.store, kinds, self.config.clock)
+        numbers = Numbers()
+        self.collectors.append(numbers.families)
         return Admission(
             self._lookup,
             self._every,
@@ -298,9 +301,10 @@ class ApiServer:
             disabled,
             tallies.used,
             self.config.clock,
-            self._dynamic(kinds),
+            self._dynamic(kinds, numbers),
             self._guards(kinds),
             self.config.pod_security,
+            numbers,
         )
 
     def _guards(self, kinds: Kinds) -> Sequence[Plugin]:
@@ -328,13 +332,14 @@ class ApiServer:
             for mode in self.config.authorization
         ]
 
-    def _dynamic(self, kinds: Kinds) -> DynamicAdmission:
+    def _dynamic(self, kinds: Kinds, numbers: Numbers) -> DynamicAdmission:
         self._webhooks = client = WebhookClient(
-            lambda namespace, name, port: service_endpoint(self._core, namespace, name, port),
+            lambda namespace, name, port: service_endpoint(self._core, namespace, name, port, elsewhere=True),
             lambda: self._proxy.client(),
         )
+        self.collectors.append(client.families)
         versions, params = Versions(kinds, self._definitions.schema), Params(kinds, self._lookup, self._every)
-        webhooks = Webhooks(client, versions, self._lookup, self._authorizer)
+        webhooks = Webhooks(client, versions, self._lookup, self._authorizer, numbers)
         policies = Policies(versions, params, self._lookup, self._authorizer)
         return DynamicAdmission(self.store, webhooks, policies)
 
@@ -360,7 +365,7 @@ class ApiServer:
         metrics = Metrics(running)
         seats = config.max_requests_inflight + config.max_mutating_requests_inflight
         self._fairness = fairness = Fairness(seats, self.store.count)
-        self.collectors.append(fairness.families)
+        self.collectors += [fairness.families, self._authentication.families, self._authorizer.families]
         host, port = config.advertise or ("127.0.0.1", 0)
         discovery = Discovery(kinds, f"{host}:{port}")
         self._aggregator = aggregator = self._make_aggregator(discovery)

@@ -14,16 +14,19 @@ from podium.api.types.resources import ENDPOINT_SLICES, SERVICES
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
-def service_endpoint(core: Core, namespace: str, name: str, port: str) -> Endpoint:
+def service_endpoint(
+    core: Core, namespace: str, name: str, port: str, *, elsewhere: bool = False
+) -> Endpoint:
     """One of the ready endpoints of the service's port, which is given by its name, its number or "" for the
-    first. Raises 404, 503."""
+    first. `elsewhere`: also where an ExternalName leads, which may be anywhere; for those alone whom an
+    administrator sends there. Raises 404, 503."""
     service = core.lookup(SERVICES, namespace, name)
     if service is None:
         raise not_found(SERVICES.plural, name)
     wanted = port_of(service, port)
     if wanted is None:
         raise unavailable(f'no service port "{port}" found for service "{service["metadata"]["name"]}"')
-    if service["spec"].get("type") == "ExternalName":
+    if elsewhere and service["spec"].get("type") == "ExternalName":
         return Endpoint(service["spec"]["externalName"], int(wanted["port"]))
     ready = list(ready_endpoints(slices_of(core, namespace, name), wanted.get("name") or ""))
     if not ready:
@@ -51,6 +54,9 @@ def slices_of(core: Core, namespace: str, name: str) -> list[Obj]:
 
 def ready_endpoints(slices: list[Obj], port_name: str) -> Iterator[Endpoint]:
     for piece in slices:
+        if piece.get("addressType") == "FQDN":
+            # Names that may mean anything, and that nothing in the cluster uses.
+            continue
         ports = [
             entry["port"] for entry in piece.get("ports") or () if (entry.get("name") or "") == port_name
         ]

@@ -47,8 +47,8 @@ def same(*labels: str) -> Mapping[str, str]:
 
 
 class Reservation:
-    """What a write claimed beside its object (a Service's addresses and ports). Used as a context manager
-    around the store's write: kept when the write succeeds, given back when it fails."""
+    """What a write claimed beside its object (a Service's addresses and ports): kept when the write
+    succeeds, given back when it fails (`verbs/reserved.py`). Also a context manager around such a write."""
 
     def commit(self) -> None:
         """The write is durable: what the former object held and the new one does not is free again."""

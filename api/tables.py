@@ -17,6 +17,7 @@ from podium.api.rows import Ages, metadata, row_cells
 from podium.api.store.base import Entry
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, invalid
+from podium.api.types.resources import Resource
 from podium.api.verbs.list import Page
 
 # What stands in a row's `object`, by the request's includeObject: nothing, the metadata, or all of it.
@@ -106,8 +107,8 @@ def partial(obj: Obj, api_version: str = f"{API}/v1") -> Obj:
     return {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": obj["metadata"]}
 
 
-async def partial_list(page: Page, version: str) -> Pieces:
-    """PartialObjectMetadataList, in pieces."""
+async def partial_list(page: Page, version: str, *, typed: bool = False) -> Pieces:
+    """PartialObjectMetadataList, in pieces; `typed` as in `Accepted`."""
     api_version = f"{API}/{version}"
     listed = {
         "kind": "PartialObjectMetadataList",
@@ -115,12 +116,13 @@ async def partial_list(page: Page, version: str) -> Pieces:
         "metadata": page_metadata(page),
         "items": [],
     }
-    head = b'{"kind":"PartialObjectMetadata","apiVersion":"%b","metadata":' % api_version.encode()
+    kind = b"" if typed else b'"kind":"PartialObjectMetadata","apiVersion":"%b",' % api_version.encode()
+    head = b'{%b"metadata":' % kind
 
     def render(outcome: Outcome) -> bytes:
         if isinstance(outcome, Entry):
             return b"%b%b}" % (head, metadata(outcome))
-        return orjson.dumps(partial(outcome.obj, api_version))
+        return b"%b%b}" % (head, orjson.dumps(outcome.obj["metadata"]))
 
     return await _pieces(listed, page, render)
 
@@ -158,17 +160,42 @@ def plain_list(kind: Kind, page: Page) -> Pieces:
         orjson.dumps(page_metadata(page)),
     )
     values = [item.value for item in page.items]
+    cut = 0
+    if not kind.says_kind:
+        marks = _marks(kind.resource)
+        values = [value if value.startswith(marks) else _marked(value, marks[0]) for value in values]
+        cut = len(marks[0])
     size = len(head) + sum(map(len, values)) + max(len(values) - 1, 0) + len(b"]}")
-    return Pieces(size, _joined(head, values))
+    # A brace stands for what is cut off.
+    return Pieces(size - len(values) * max(cut - 1, 0), _joined(head, values, cut))
 
 
-def _joined(head: bytes, values: list[bytes]) -> Iterator[bytes]:
+def _marks(resource: Resource) -> tuple[bytes, bytes]:
+    """What the bytes of an object begin with, in either order."""
+    kind, version = resource.kind.encode(), resource.api_version.encode()
+    return (
+        b'{"kind":"%b","apiVersion":"%b",' % (kind, version),
+        b'{"apiVersion":"%b","kind":"%b",' % (version, kind),
+    )
+
+
+def _marked(value: bytes, mark: bytes) -> bytes:
+    """Of an object that was stored in another order."""
+    rest = {key: part for key, part in orjson.loads(value).items() if key not in ("kind", "apiVersion")}
+    return mark + orjson.dumps(rest)[1:]
+
+
+def _joined(head: bytes, values: list[bytes], cut: int) -> Iterator[bytes]:
     """Made when they are sent, so that a large list is not in memory twice."""
+    brace = b"{" if cut else b""
+    between = b"," + brace
     start, size = 0, 0
     for index, value in enumerate(values):
         size += len(value)
         if size > PIECE:
-            yield head + b",".join(values[start : index + 1])
+            yield head + brace + between.join([value[cut:] for value in values[start : index + 1]])
             head, start, size = b",", index + 1, 0
-    rest = b",".join(values[start:])
-    yield head + rest + b"]}" if rest or not start else b"]}"
+    if rest := values[start:]:
+        yield head + brace + between.join([value[cut:] for value in rest]) + b"]}"
+    else:
+        yield b"]}" if start else head + b"]}"

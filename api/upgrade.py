@@ -220,4 +220,6 @@ class Client(End):
 def _code_of(head: bytes) -> int:
     """The code of an answer, 0 for what is none."""
     words = head.split(b"\r\n", 1)[0].split(b" ", 2)
-    return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1].isdigit() else 0
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
+        return 0
+    return int(words[1]) if len(words[1]) == 3 and words[1].isdigit() else 0

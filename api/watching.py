@@ -23,6 +23,8 @@ from podium.api.verbs.watch import Bookmark, Change, Step, Stream, WatchOptions,
 # at once.
 TIMEOUT = 1800
 BOOKMARK_EVERY = 60
+# A year of seconds: as good as without an end.
+LONGEST = 365 * 24 * 3600
 
 Encode = Callable[[Step], bytes]
 
@@ -33,7 +35,7 @@ async def watch(core: Core, exchange: Exchange, ask: Ask, accepted: Accepted, se
     timeout = exchange.number("timeoutSeconds") or 0
     options = WatchOptions(
         selection,
-        timeout if timeout > 0 else random.uniform(TIMEOUT, 2 * TIMEOUT),
+        min(timeout, LONGEST) if timeout > 0 else random.uniform(TIMEOUT, 2 * TIMEOUT),
         BOOKMARK_EVERY if exchange.flag("allowWatchBookmarks") else 0,
     )
     encode = _encoder(core, exchange, ask, accepted)

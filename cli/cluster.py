@@ -16,9 +16,13 @@ AUTHORIZATION_MODES = ("Node", "RBAC", "AlwaysAllow", "Webhook")
 OF_NODE = (
     "eviction_hard", "eviction_soft", "eviction_soft_grace_period", "eviction_minimum_reclaim",
     "eviction_pressure_transition_period", "eviction_max_pod_grace_period", "kube_reserved",
-    "system_reserved", "cgroup_driver", "pod_max_pids", "pod_manifest_path", "max_parallel_image_pulls",
+    "system_reserved", "cgroup_driver", "pod_max_pids", "node_labels", "register_with_taints",
+    "container_log_max_size", "container_log_max_files", "shutdown_grace_period",
+    "shutdown_grace_period_critical_pods", "shutdown_grace_period_by_pod_priority",
+    "pod_manifest_path", "max_parallel_image_pulls",
     "image_pull_credentials_verification", "image_pull_credentials_allowlist", "image_gc_high_threshold",
     "image_gc_low_threshold", "minimum_image_ttl_duration", "maximum_image_gc_age",
+    "allowed_unsafe_sysctls", "runtime_handlers", "max_container_restart_period",
 )  # fmt: skip
 # As `podium.runtime.pulling.records` has them.
 PULL_VERIFICATIONS = (
@@ -99,6 +103,16 @@ class Cluster:
     system_reserved: str = ""
     cgroup_driver: str = "cgroupfs"
     pod_max_pids: int = -1
+    node_labels: str = ""
+    register_with_taints: str = ""
+    container_log_max_size: str = "10Mi"
+    container_log_max_files: int = 5
+    shutdown_grace_period: float = 0.0
+    shutdown_grace_period_critical_pods: float = 0.0
+    shutdown_grace_period_by_pod_priority: str = ""
+    allowed_unsafe_sysctls: str = ""
+    runtime_handlers: str = ""
+    max_container_restart_period: int = 300
     registry_config: str = "/etc/containerd/certs.d"
     images: str = ""
     pod_manifest_path: str = ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from podium.cli import subcommands
@@ -81,10 +83,13 @@ HELP = {
     "kube_reserved": "what a node keeps from pods for itself, cpu=...,memory=...,pid=...",
     "system_reserved": "what a node keeps from pods for the rest of the machine, as above",
     "cgroup_driver": "who makes the control groups of pods: cgroupfs, systemd, or auto to see for itself",
+    "allowed_unsafe_sysctls": "sysctls that pods may set although they are not safe, NAME or NAME*,...",
+    "runtime_handlers": "file that maps handlers of RuntimeClasses to runtimes of containerd",
+    "max_container_restart_period": "the most seconds, 1 to 300, that a container waits to start again",
     "pod_max_pids": "how many processes a pod may have; -1: any number",
     "registry_config": "what containerd is to know about registries: a folder with HOST/hosts.toml",
     "images": "folder whose image archives all nodes import, whenever some come (default: DATA/images)",
-    "pod_manifest_path": "folder with the first node's static pods, a file for each (default: DATA/manifests)",
+    "pod_manifest_path": "folder with a node's static pods, a file for each (default: DATA/manifests)",
     "max_parallel_image_pulls": "how many images a node pulls at once",
     "image_pull_credentials_verification": "for which images that a node has a pod must show credentials",
     "image_pull_credentials_allowlist": "repositories, or REPOSITORY/*, that need none, comma separated",
@@ -92,6 +97,13 @@ HELP = {
     "image_gc_low_threshold": "percent of the disk at which that ends",
     "minimum_image_ttl_duration": "seconds that an unused image is kept at least",
     "maximum_image_gc_age": "seconds after its last use that an image is removed anyhow; 0: never",
+    "node_labels": "labels that nodes give themselves when they come, KEY=VALUE,...",
+    "register_with_taints": "taints that nodes come with, KEY=VALUE:EFFECT,...",
+    "container_log_max_size": "size at which a container's log is rotated",
+    "container_log_max_files": "how many files of a container's log are kept; at least 2",
+    "shutdown_grace_period": "seconds that a machine that goes down waits for its pods to end; 0: none",
+    "shutdown_grace_period_critical_pods": "how many of those are for critical pods",
+    "shutdown_grace_period_by_pod_priority": "the finer way to say so, PRIORITY=SECONDS,...",
     "node_lease_duration": "seconds that a node's heartbeat is good for; it is renewed four times as often",
     "node_monitor_grace_period": "seconds without a heartbeat after which a node counts as unreachable",
     "name": "name of the kubeconfig context",
@@ -237,6 +249,12 @@ def _most(text: str) -> int:
     return -1 if text == "-1" else _whole(text)
 
 
+def _restart_period(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 300:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 1 to 300")
+    return int(text)
+
+
 def _log_format(text: str) -> str:
     if text not in LOG_FORMATS:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LOG_FORMATS)}")
@@ -271,6 +289,8 @@ _NAMED: dict[str, Callable[[str], object]] = {
     "eviction_max_pod_grace_period": _whole,
     "eviction_pressure_transition_period": _delay,
     "pod_max_pids": _most,
+    "runtime_handlers": _folder,
+    "max_container_restart_period": _restart_period,
     "registry_config": _folder,
     "images": _folder,
     "pod_manifest_path": _folder,
@@ -287,6 +307,8 @@ _NAMED: dict[str, Callable[[str], object]] = {
     "max_mutating_requests_inflight": _whole,
     "logging_format": _log_format,
     "shutdown_delay_duration": _delay,
+    "shutdown_grace_period": _delay,
+    "shutdown_grace_period_critical_pods": _delay,
     "authorization_mode": _modes,
     "authentication_token_webhook_version": _review_version,
     "authorization_webhook_version": _review_version,
@@ -314,10 +336,19 @@ def cluster_of(options: argparse.Namespace) -> Cluster:
     )
 
 
+def _loaded(module: str) -> ModuleType:
+    """Without the collector: it would look, time and again, at modules that are there to stay."""
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        gc.enable()
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        return int(import_module(options.module).run(options))
+        return int(_loaded(options.module).run(options))
     except CommandError as error:
         print(f"podium {options.command}: {error}", file=sys.stderr)
         return 1

@@ -6,13 +6,14 @@ import argparse
 
 from podium.cli import join
 from podium.cli.main import cluster_of
-from podium.cli.service import configure_logging, raise_file_limit
+from podium.cli.service import configure_logging, raise_file_limit, share_arenas
 
 
 def run(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     configure_logging(cluster.logging_format)
     raise_file_limit()
+    share_arenas()
     if options.join:
         cluster = join.ensure(cluster, options)
     # Large, and of no use to a machine that may not join.

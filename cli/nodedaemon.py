@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
+import signal
+from functools import partial
 
 from podium.cli import renewal
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
-from podium.cli.parts import net_config, node_config, server_reachable, volumes
+from podium.cli.parts import net_config, node_config, running_config, server_reachable, volumes
 from podium.cli.process import claim_notify_socket, say_ready
-from podium.cli.service import stop_on_signals, until_stopped
+from podium.cli.service import settle_memory, stop_on_signals, until_stopped
 from podium.client.https import HttpsClient
 from podium.netd.daemon import Netd
 from podium.runtime.cgroups import group_tree
@@ -22,6 +23,8 @@ from podium.runtime.daemon import NodeDaemon
 from podium.runtime.eviction.thresholds import BadThreshold
 from podium.runtime.imagecopy import copy
 from podium.runtime.imagevolumes import ImagePlugin
+from podium.runtime.node import description
+from podium.runtime.node.settings import settings
 from podium.runtime.nodeapi.interfaces import Node, NodeApiConfig
 from podium.runtime.nodeapi.server import NodeServer
 
@@ -32,7 +35,7 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
     """Until SIGTERM, which leaves the containers running. Ready once the Node is."""
     stop = stop_on_signals()
     notify = claim_notify_socket()
-    config = node_config(cluster)
+    config = running_config(cluster)
     client = HttpsClient.from_kubeconfig(cluster.node_kubeconfig, field_manager="podium-node")
     netd = Netd(net_config(cluster), client)
     manager = volumes(cluster, client)
@@ -44,7 +47,9 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
         await manager.start()
 
     try:
-        daemon = NodeDaemon(config, client, netd.pods, manager, connect=connect)
+        daemon = NodeDaemon(
+            config, client, netd.pods, manager, reachable=partial(server_reachable, cluster), connect=connect
+        )
     except BadThreshold as error:
         raise CommandError(str(error)) from error
     plugin = ImagePlugin(daemon.containerd, daemon.supply, daemon.recorder, Layout.of(config).pods)
@@ -58,19 +63,19 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
             group_tree(config),
             manager.stats,
             client,
+            daemon.meters,
+            {"log": lambda: "", "syncloop": daemon.idle},
         )
     )
-
-    async def run_daemon() -> None:
-        await server_reachable(cluster)
-        await daemon.run()
 
     async def be_ready() -> None:
         await renewal.certified(cluster, client)
         await api.start()
         await daemon.ready.wait()
 
-    running = asyncio.create_task(run_daemon(), name="node daemon")
+    # What machines without systemd are told when they are to go down.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGPWR, daemon.shut_down)
+    running = asyncio.create_task(daemon.run(), name="node daemon")
     ready = asyncio.create_task(be_ready(), name="node API")
     renewing: asyncio.Task[None] | None = None
     stopping = asyncio.create_task(stop.wait())
@@ -79,8 +84,7 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
         if ready.done():
             ready.result()
             renewing = asyncio.create_task(renewal.keep(cluster, client, api), name="certificates")
-            gc.collect()
-            gc.freeze()
+            settle_memory()
             say_ready(notify)
         await until_stopped(stop, running, *network)
     finally:
@@ -118,4 +122,8 @@ def _api_config(cluster: Cluster) -> NodeApiConfig:
         client_ca=str(config.client_ca),
         port=cluster.node_port,
         run_dir=str(cluster.run / "exec"),
+        data_dir=str(config.data_dir),
+        image_dir=str(config.data_dir / "containerd"),
+        version=description.VERSION,
+        settings=settings(config),
     )

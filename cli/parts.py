@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from podium.cli import credentials
 from podium.cli.cluster import Cluster
+from podium.cli.errors import CommandError
 from podium.client import kubeconfig
 from podium.client.base import Client
 from podium.netd.config import MODES, NetConfig
+from podium.runtime import handlers
 from podium.runtime.config import Layout, NodeConfig
 from podium.runtime.eviction.thresholds import Eviction
+from podium.runtime.logs import LogLimits
+from podium.runtime.node import labels
+from podium.runtime.pods.admission import check_unsafe
 from podium.runtime.pulling.garbage import ImageGarbage
 from podium.runtime.pulling.records import Verification
+from podium.runtime.shutdown.plan import Shutdown, parsed
 from podium.storage.manager import VolumeManager
 
 
@@ -36,8 +43,18 @@ def node_config(cluster: Cluster) -> NodeConfig:
         lease_duration=cluster.node_lease_duration,
         cgroup_driver=cluster.cgroup_driver,
         max_pids=None if cluster.pod_max_pids < 0 else cluster.pod_max_pids,
+        unsafe_sysctls=tuple(each for each in cluster.allowed_unsafe_sysctls.split(",") if each),
+        max_backoff=cluster.max_container_restart_period,
         kube_reserved=cluster.kube_reserved,
         system_reserved=cluster.system_reserved,
+        node_labels=labels.labels(cluster.node_labels),
+        taints=labels.taints(cluster.register_with_taints),
+        logs=LogLimits.parsed(cluster.container_log_max_size, cluster.container_log_max_files),
+        shutdown=Shutdown(
+            grace=cluster.shutdown_grace_period,
+            critical=cluster.shutdown_grace_period_critical_pods,
+            shares=parsed(cluster.shutdown_grace_period_by_pod_priority),
+        ),
         registries=cluster.registry_config,
         images=cluster.images_folder,
         manifests=cluster.manifests_folder,
@@ -61,6 +78,18 @@ def node_config(cluster: Cluster) -> NodeConfig:
             max_grace=cluster.eviction_max_pod_grace_period,
         ),
     )
+
+
+def running_config(cluster: Cluster) -> NodeConfig:
+    """With what is read from files. Raises CommandError."""
+    try:
+        config = node_config(cluster)
+        config.shutdown.planned()
+        check_unsafe(config.unsafe_sysctls)
+        file = Path(cluster.runtime_handlers) if cluster.runtime_handlers else None
+        return replace(config, runtimes=handlers.read(file))
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 def net_config(cluster: Cluster) -> NetConfig:

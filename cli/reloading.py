@@ -41,6 +41,7 @@ class Reloading:
                 await asyncio.sleep(CALM)
                 changed.clear()
                 self.look()
+                await self._store.reopen(self._codec)
         finally:
             watch.close()
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # Seconds until the next try when one failed; at most so long until the next look, since clocks jump.
 AGAIN = 60.0
+SOON = 1.0
 LOOK = 6 * 3600.0
 
 
@@ -40,6 +41,7 @@ async def keep(cluster: Cluster, client: HttpsClient, api: NodeServer) -> None:
         return
     own = identity.client_certificate(cluster.pki, cluster.node_name)
     while True:
+        failed = False
         for wanted in (own, serving):
             if await asyncio.to_thread(identity.good, wanted):
                 continue
@@ -47,16 +49,17 @@ async def keep(cluster: Cluster, client: HttpsClient, api: NodeServer) -> None:
                 await identity.obtain(client, wanted)
             except (ConnectionError, StatusError, identity.Refused) as error:
                 log.warning("cannot renew %s: %s", wanted.cert, error)
+                failed = True
                 continue
             log.info("%s is renewed", wanted.cert)
             if wanted is own:
                 await client.renew(await asyncio.to_thread(kubeconfig.read, cluster.node_kubeconfig))
             else:
                 api.renew()
-        await asyncio.sleep(_pause(own, serving))
+        await asyncio.sleep(AGAIN if failed else _pause(own, serving))
 
 
 def _pause(*wanted: identity.Wanted) -> float:
     """Seconds until the next look."""
     due = min(identity.renewed_at(each) for each in wanted)
-    return min(max((due - datetime.now(UTC)).total_seconds(), AGAIN), LOOK)
+    return min(max((due - datetime.now(UTC)).total_seconds(), SOON), LOOK)

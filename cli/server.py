@@ -5,39 +5,41 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-from pathlib import Path
+from importlib import import_module
 
 import uvloop
 
 from podium.api.auth.configuration import ConfigError
 from podium.api.server import ApiServer, ServerConfig
 from podium.api.store.sqlite import SqliteStore
-from podium.cli import access, clusterinfo, numbers, operating, scaling
+from podium.cli import access, clusterinfo, operating
 from podium.cli.cluster import Cluster
 from podium.cli.errors import CommandError
 from podium.cli.main import cluster_of
 from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.reloading import Reloading
 from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
-from podium.control.manager import ControllerManager, ManagerConfig
-from podium.control.nodes import Patience
-from podium.control.scheduler import ConfigError as SchedulerConfigError
-from podium.control.scheduler import SchedulerConfig, read_config
 
 # What requests leave behind is freed without the collector; it has to look for cycles seldom.
 COLLECT = (2_000, 20, 50)
+CONDUCTOR = "podium.cli.conductor"
 
 
 def run(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     configure_logging(cluster.logging_format)
     raise_file_limit()
+    # Until all of it is there.
+    gc.disable()
     uvloop.run(serve(cluster))
     return 0
 
 
 async def serve(cluster: Cluster) -> None:
-    """Until SIGTERM. Ready once it listens and the controllers are running."""
+    """Until SIGTERM. Ready once it listens; the controllers start then."""
+    if cluster.scheduler_config:
+        # A mistake in it is to be told before anything runs.
+        import_module(CONDUCTOR).check(cluster)
     stop = stop_on_signals()
     notify = claim_notify_socket()
     folder = cluster.data / "server"
@@ -75,10 +77,7 @@ async def serve(cluster: Cluster) -> None:
     except ConfigError as error:
         raise CommandError(str(error)) from None
     await clusterinfo.publish(server.client, cluster, server.ca_file.read_text())
-    manager = ControllerManager(server.client, _manager_config(cluster, server))
-    server.collectors.append(lambda: numbers.families(manager.numbers))
-    controllers = asyncio.create_task(manager.run(), name="controllers")
-    parts = [controllers]
+    parts: list[asyncio.Task[None]] = []
     if codec is not None and (keys := operating.encryption_file(cluster)) is not None:
         reloading = Reloading(keys, codec, store)
         server.collectors.append(reloading.families)
@@ -86,11 +85,8 @@ async def serve(cluster: Cluster) -> None:
     try:
         for host in dict.fromkeys(("127.0.0.1", cluster.node_address)):
             await server.serve(host, cluster.api_port)
-        # What is there now stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT)
         say_ready(notify)
+        parts.append(asyncio.create_task(_conduct(cluster, server), name="controllers"))
         await until_stopped(stop, *parts)
     finally:
         for part in parts:
@@ -102,24 +98,13 @@ async def serve(cluster: Cluster) -> None:
             await asyncio.to_thread(audit.sink.close)
 
 
-def _manager_config(cluster: Cluster, server: ApiServer) -> ManagerConfig:
-    return ManagerConfig(
-        cluster_cidr=cluster.cluster_cidr,
-        root_ca=server.ca_file.read_text(),
-        secret_tokens=server.secret_token,
-        patience=Patience(monitor=cluster.node_monitor_grace_period),
-        ca_key=server.authority.pair.key.read_text(),
-        scheduler=_scheduler_config(cluster.scheduler_config),
-        autoscaling=scaling.of_pods(cluster),
-        node_scaling=scaling.of_nodes(cluster, _scheduler_config(cluster.scheduler_config)),
-    )
-
-
-def _scheduler_config(path: str) -> SchedulerConfig:
-    """Raises CommandError."""
-    if not path:
-        return SchedulerConfig()
-    try:
-        return read_config(Path(path).read_text())
-    except (OSError, SchedulerConfigError) as error:
-        raise CommandError(f"--scheduler-config {path}: {error}") from None
+async def _conduct(cluster: Cluster, server: ApiServer) -> None:
+    """The controllers are large: they are loaded while the server already answers."""
+    conductor = await asyncio.to_thread(import_module, CONDUCTOR)
+    manager = conductor.manager(cluster, server)
+    # What is there now stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+    gc.enable()
+    await manager.run()

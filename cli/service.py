@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import logging
 import resource
 import signal
 import sys
 
 from podium.cli.jsonlog import JSON, TEXT, JsonFormatter
+
+_LIBC = ctypes.CDLL(None)
+_M_ARENA_MAX = -8
+"""malloc.h"""
 
 
 def configure_logging(form: str = TEXT) -> None:
@@ -24,6 +30,20 @@ def raise_file_limit() -> None:
     watches of the clients or the outputs of a full node's pods can use up."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def share_arenas() -> None:
+    """Lets all threads take memory from one place: with one for each of a pool's threads, most of what one
+    has freed serves no other. To be called before there is a second thread."""
+    _LIBC.mallopt(_M_ARENA_MAX, 1)
+
+
+def settle_memory() -> None:
+    """What there is now stays: the collector need not look at it again, and what starting up took goes
+    back."""
+    gc.collect()
+    gc.freeze()
+    _LIBC.malloc_trim(0)
 
 
 def stop_on_signals() -> asyncio.Event:

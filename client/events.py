@@ -28,7 +28,7 @@ V = TypeVar("V")
 
 QUEUE_LENGTH = 1000
 CACHE_SIZE = 4096  # objects and events remembered
-AGGREGATE_AFTER = 10  # similar events within the window before they are combined
+AGGREGATE_AFTER = 10  # similar events within the window from which on they are combined
 WINDOW = 600.0  # seconds
 BURST = 25  # events about one object at once
 REFILL = 300.0  # seconds until one more is allowed
@@ -94,15 +94,15 @@ class Correlator:
         about = "/".join(reference.get(part, "") for part in ("kind", "namespace", "name", "uid"))
         bucket = _recall(self._buckets, about) or _Bucket(BURST, pending.stamp)
         _remember(self._buckets, about, bucket)
-        kind = (about, reference.get("fieldPath", ""), pending.type, pending.reason)
+        kind = (about, pending.type, pending.reason)
         similar = _recall(self._similar, kind)
         if similar is None or pending.stamp - similar.at > WINDOW:
             similar = _Similar()
         _remember(self._similar, kind, similar)
         similar.at = pending.stamp
-        if len(similar.messages) < AGGREGATE_AFTER:
-            similar.messages.add(pending.message)
-        elif pending.message not in similar.messages:
+        similar.messages.add(pending.message)
+        if len(similar.messages) >= AGGREGATE_AFTER:
+            similar.messages.remove(pending.message)
             pending = pending._replace(message=f"(combined from similar events): {pending.message}")
         return pending if bucket.take(pending.stamp) else None
 

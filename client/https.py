@@ -12,9 +12,11 @@ import os
 import random
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -25,6 +27,7 @@ from podium.api.types.resources import Resource
 from podium.client import kubeconfig
 from podium.client.base import JsonPatch, ObjList, PatchType, WatchEvent
 from podium.client.kubeconfig import Connection
+from podium.client.meters import RequestMeter
 from podium.client.tls import client_context
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -63,6 +66,8 @@ class HttpsClient:
         self.connection = connection
         self._base = connection.server.rstrip("/")
         self._manager = field_manager
+        self._host = urlsplit(connection.server).netloc
+        self.meter = RequestMeter()
         self._tls: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -118,14 +123,19 @@ class HttpsClient:
         if self.connection.server_name:
             options["server_hostname"] = self.connection.server_name
         headers = {"Content-Type": content_type} if body is not None else None
+        began, code = time.monotonic(), None
         try:
             async with self._open().request(
                 method, self._base + path, params=params, data=body, headers=headers, **options
             ) as response:
+                code = response.status
+                self.meter.done(method, self._host, code, time.monotonic() - began)
                 if response.status >= 400:
                     raise _error(response, await response.read())
                 yield response
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
+            if code is None:
+                self.meter.done(method, self._host, None, time.monotonic() - began)
             reason = str(error) or type(error).__name__
             raise ConnectionError(f"{method} {self._base}{path}: {reason}") from error
 

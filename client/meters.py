@@ -1,16 +1,19 @@
-"""What is counted of a work queue, for whoever shows it.
+"""What is counted of a work queue and of a client's requests, for whoever shows it.
 
-Source: Kubernetes Metrics Reference, v1.36, workqueue_*."""
+Source: Kubernetes Metrics Reference, v1.36, workqueue_*, rest_client_*."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
 from time import monotonic
 
 # Seconds: the upper bounds of the durations.
 BOUNDS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+
+ANSWERED = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 class Durations:
@@ -62,3 +65,19 @@ class QueueMeter:
         now = monotonic()
         seconds = [now - since for since in self._begun.values()]
         return sum(seconds), max(seconds, default=0.0)
+
+
+class RequestMeter:
+    """Of one client: requests by (code, method, host), and how long answers took by (method, host). What got
+    no answer counts as `<error>`."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.durations: dict[tuple[str, str], Durations] = {}
+
+    def done(self, method: str, host: str, code: int | None, seconds: float) -> None:
+        self.counts[str(code) if code is not None else "<error>", method, host] += 1
+        key = (method, host)
+        if (durations := self.durations.get(key)) is None:
+            durations = self.durations[key] = Durations(ANSWERED)
+        durations.add(seconds)

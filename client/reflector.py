@@ -71,6 +71,8 @@ class Reflector:
         found = await self._client.list(
             self.resource, self._namespace, labels=self._labels, fields=self._fields
         )
+        for why in found.unreadable:
+            log.error("%s: goes on without an object that cannot be read: %s", self.resource.plural, why)
         self._sink.replace(found.items, found.holders)
         self._version = found.resource_version
         self._failures = 0

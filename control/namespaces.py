@@ -148,7 +148,9 @@ class NamespaceController(Controller):
 
     async def _delete_all(self, resource: Resource, namespace: str, remains: Remains) -> None:
         try:
-            found = (await self.client.list(resource, namespace)).items
+            listed = await self.client.list(resource, namespace)
+            remains.failures += listed.unreadable
+            found = listed.items
             doomed = [obj for obj in found if not deleting(obj)]
             for start in range(0, len(doomed), AT_ONCE):
                 batch = doomed[start : start + AT_ONCE]

@@ -38,7 +38,7 @@ class PodCollector(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.nodes = self.watch(NODES)
-        self.pods = self.watch(PODS, self._pod_changed, {BY_NODE: by_node})
+        self.pods = self.watch(PODS, self._pod_changed, {BY_NODE: by_node, FINISHED: _by_end})
         self.nodes.add_handler(self._node_changed)
 
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -78,8 +78,7 @@ class PodCollector(Controller):
             await self._delete(pod)
 
     async def _collect_finished(self) -> None:
-        finished = [pod for pod in self.pods.list() if is_finished(pod) and not deleting(pod)]
-        finished.sort(key=_evicted_then_oldest)
+        finished = sorted(self.pods.by_index(FINISHED, FINISHED), key=_evicted_then_oldest)
         for pod in finished[: max(0, len(finished) - FINISHED_LIMIT)]:
             await self._delete(pod)
 
@@ -134,6 +133,11 @@ def is_lost(node: Obj | None) -> bool:
     if node is None or condition_is_true(node, "Ready"):
         return False
     return any(entry["key"] == OUT_OF_SERVICE for entry in (node.get("spec") or {}).get("taints") or ())
+
+
+def _by_end(pod: Obj) -> Iterable[str]:
+    """The finished ones, of the thousands that are not."""
+    return (FINISHED,) if is_finished(pod) and not deleting(pod) else ()
 
 
 def _evicted_then_oldest(pod: Obj) -> tuple[bool, str, str]:

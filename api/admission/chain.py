@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from time import perf_counter
 from typing import Protocol
 
 from podium.api.admission import (
@@ -17,6 +18,7 @@ from podium.api.admission import (
     resizes,
     storage,
 )
+from podium.api.admission.numbers import ADMIT, VALIDATE, Numbers, Steps
 from podium.api.admission.podsecurity import Configuration, PodSecurity
 from podium.api.admission.request import (
     AdmissionRequest,
@@ -28,6 +30,22 @@ from podium.api.admission.request import (
     Used,
     utc_now,
 )
+from podium.api.types.errors import StatusError
+from podium.api.types.resources import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    INGRESSES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    PRIORITY_CLASSES,
+    ROLE_BINDINGS,
+    ROLES,
+    Resource,
+)
+
+Look = Callable[[AdmissionRequest, Cluster], Awaitable[None]]
 
 
 class Plugin(Protocol):
@@ -68,6 +86,86 @@ def plugins(pod_security: Configuration | None = None) -> tuple[Plugin, ...]:
 PROTECTION, TAINT = "StorageObjectInUseProtection", "TaintNodesByCondition"
 DISABLED = frozenset({PROTECTION, TAINT})
 QUOTAS = quotas.ResourceQuota.name
+# Seconds between two passes that are measured.
+PAUSE = 0.01
+
+# Which resources, with their subresources, a plugin looks at at all in a round; who is not named looks at
+# every one. A write would else go through dozens of steps that have nothing to do with it.
+Concern = Mapping[str, tuple[Resource, ...]]
+MUTATES: Concern = {
+    "LimitRanger": (PODS,),
+    "ServiceAccount": (PODS,),
+    "TaintNodesByCondition": (NODES,),
+    "PodSecurity": (),
+    "Priority": (PODS,),
+    "DefaultTolerationSeconds": (PODS,),
+    "StorageObjectInUseProtection": tuple(resource for resource, _ in storage.FINALIZERS),
+    "DefaultStorageClass": (PERSISTENT_VOLUME_CLAIMS,),
+    "PersistentVolumeClaimResize": (),
+    "DefaultIngressClass": (INGRESSES,),
+    "RuntimeClass": (PODS,),
+    "CertificateRequestor": (CERTIFICATE_SIGNING_REQUESTS,),
+    "CertificateSubjectRestriction": (),
+    "PodTopologyLabels": (PODS,),
+    "PodResizeValidator": (),
+    "ResourceQuota": (),
+    "OwnerReferencesPermissionEnforcement": (),
+    "RBACEscalation": (),
+    "CertificateApproval": (),
+    "CertificateSigning": (),
+}
+VALIDATES: Concern = {
+    "NamespaceLifecycle": (),
+    "LimitRanger": (PODS, PERSISTENT_VOLUME_CLAIMS),
+    "ServiceAccount": (PODS,),
+    "TaintNodesByCondition": (),
+    "Priority": (PRIORITY_CLASSES,),
+    "DefaultTolerationSeconds": (),
+    "StorageObjectInUseProtection": (),
+    "DefaultStorageClass": (),
+    "PersistentVolumeClaimResize": (PERSISTENT_VOLUME_CLAIMS,),
+    "DefaultIngressClass": (),
+    "RuntimeClass": (PODS,),
+    "CertificateRequestor": (),
+    "CertificateSubjectRestriction": (CERTIFICATE_SIGNING_REQUESTS,),
+    "PodTopologyLabels": (),
+    "PodResizeValidator": (PODS,),
+    "NodeRestriction": (),
+    "RBACEscalation": (ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS),
+    "CertificateApproval": (CERTIFICATE_SIGNING_REQUESTS,),
+    "CertificateSigning": (CERTIFICATE_SIGNING_REQUESTS,),
+}
+
+
+class Round:
+    """One of the two rounds: the steps for each of the resources that some plugin is made for, and those for
+    all other ones. Measuring takes as long as most of them do: so under load not every pass is measured, and
+    one that is stands for those before it that were not."""
+
+    def __init__(self, steps: Sequence[tuple[str, Look, Steps]], concern: Concern) -> None:
+        self._others = [(look, step) for name, look, step in steps if name not in concern]
+        self._steps = {
+            (resource.group, resource.plural): [
+                (look, step) for name, look, step in steps if resource in concern.get(name, (resource,))
+            ]
+            for resource in {resource for resources in concern.values() for resource in resources}
+        }
+
+        self._due = 0.0
+        # Passes that were not measured, by the steps (their identity) and the operation.
+        self._left_out: dict[tuple[int, str], int] = {}
+
+    def of(self, resource: Resource) -> Sequence[tuple[Look, Steps]]:
+        return self._steps.get((resource.group, resource.plural), self._others)
+
+    def measured(self, steps: Sequence[tuple[Look, Steps]], operation: str, now: float) -> int:
+        """For how many passes this one stands; 0 for one that is not measured."""
+        key = (id(steps), operation)
+        if now < self._due:
+            self._left_out[key] = self._left_out.get(key, 0) + 1
+            return 0
+        self._due = now + PAUSE
+        return 1 + self._left_out.pop(key, 0)
 
 
 class Admission:
@@ -86,6 +184,7 @@ class Admission:
         dynamic: Plugin | None = None,
         guards: Sequence[Plugin] = (),
         pod_security: Configuration | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
         self._cluster = Cluster(lookup, every, appears, tally, now)
         built_in = (*guards, *plugins(pod_security))
@@ -94,19 +193,36 @@ class Admission:
             # Quotas are charged last, for what all others let pass.
             last = bool(own) and own[-1].name == QUOTAS
             own.insert(len(own) - last, dynamic)
-        self._plugins: tuple[Plugin, ...] = (*own,)
+        numbers = numbers or Numbers()
+        self._mutating = Round(
+            [(plugin.name, plugin.mutate, numbers.plugin(plugin.name, ADMIT)) for plugin in own], MUTATES
+        )
+        self._validating = Round(
+            [(plugin.name, plugin.validate, numbers.plugin(plugin.name, VALIDATE)) for plugin in own],
+            VALIDATES,
+        )
 
     async def mutate(self, request: AdmissionRequest) -> None:
         """Once more, when somebody from outside changed the object: what is built in has to see that."""
-        await self._mutate(request)
+        await self._pass(self._mutating, request)
         if request.changed:
             request.reinvoking = True
-            await self._mutate(request)
-
-    async def _mutate(self, request: AdmissionRequest) -> None:
-        for plugin in self._plugins:
-            await plugin.mutate(request, self._cluster)
+            await self._pass(self._mutating, request)
 
     async def validate(self, request: AdmissionRequest) -> None:
-        for plugin in self._plugins:
-            await plugin.validate(request, self._cluster)
+        await self._pass(self._validating, request)
+
+    async def _pass(self, round: Round, request: AdmissionRequest) -> None:
+        cluster, operation, began = self._cluster, request.operation, perf_counter()
+        steps = round.of(request.resource)
+        times = round.measured(steps, operation, began)
+        for look, step in steps:
+            try:
+                await look(request, cluster)
+            except StatusError:
+                step.refused(operation, perf_counter() - began)
+                raise
+            if times:
+                ended = perf_counter()
+                step.passed(operation, ended - began, times)
+                began = ended

@@ -15,7 +15,7 @@ from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.auth.actions import Action
 from podium.api.auth.authorizer import Authorizer
 from podium.api.auth.nodes import LEASES, PREFIX, node_of
-from podium.api.auth.references import references
+from podium.api.auth.references import references, volume_secrets
 from podium.api.auth.users import NODES, User
 from podium.api.types import Obj
 from podium.api.types.errors import not_found
@@ -253,6 +253,9 @@ def _volume(node: str, request: AdmissionRequest, cluster: Cluster) -> str:
     for obj in (request.obj, request.old):
         if obj is not None and _only_node(obj) != node:
             return f'node "{node}" can only write volumes that are on it'
+        if obj is not None and volume_secrets(obj):
+            # It reads the Secrets of the volumes that its pods use: it must not choose them.
+            return f'node "{node}" can only write volumes that refer to no secret'
     return ""
 
 

@@ -108,13 +108,15 @@ class Aggregator:
         else:
             await self._local[group, version].serve(exchange, parts)
 
-    async def route(self, method: str, path: str, query: str, user: User) -> Route | None:
+    async def route(
+        self, method: str, path: str, query: str, user: User, *, watch: bool = False
+    ) -> Route | None:
         """Where an upgraded connection goes; None for a path that is no other server's. Raises 403, 503."""
         group, version, _ = split(path)
         backend = self._by_version.get((group, version))
         if backend is None:
             return None
-        await self._authorizer.authorize(user, action_of(method, path))
+        await self._authorizer.authorize(user, action_of(method, path, watch=watch))
         return passing.route(self._core, backend, path, query, user)
 
     async def openapi(self, path: str, user: User) -> bytes | None:
@@ -122,7 +124,8 @@ class Aggregator:
         503."""
         group, version, _ = split(f"/{path}")
         backend = self._by_version.get((group, version))
-        if backend is None:
+        # Nothing else is asked for in the server's own name, whatever a path might mean over there.
+        if backend is None or path != backend.remote.path[1:]:
             return None
         try:
             return await backend.get(self._core, self._client(), f"/openapi/v3/{path}", user)

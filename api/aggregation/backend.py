@@ -70,7 +70,8 @@ class Backend:
 
     def endpoint(self, core: Core) -> Endpoint:
         """Raises 404, 503."""
-        return service_endpoint(core, self.remote.namespace, self.remote.service, str(self.remote.port))
+        remote = self.remote
+        return service_endpoint(core, remote.namespace, remote.service, str(remote.port), elsewhere=True)
 
     async def discover(self, core: Core, client: aiohttp.ClientSession) -> None:
         """Raises Unreached."""
@@ -130,7 +131,8 @@ class Backend:
             async with client.get(url, **options) as response:
                 body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, StatusError, ssl.SSLError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            timed_out = "context deadline exceeded" if isinstance(error, TimeoutError) else ""
+            reason = timed_out or str(error) or type(error).__name__
             raise Unreached(f"failing or missing response from {url}: {reason}") from None
         if not 200 <= response.status < 300:
             reason = f"bad status from {url}: {response.status}"

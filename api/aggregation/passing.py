@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 _PATH = "/~!$&'()*+,;=:@"  # what a path may hold as it is; RFC 3986
-UNAVAILABLE = "service unavailable"
+# What kubectl makes of the bare 503 that upstream answers with.
+UNAVAILABLE = "the server is currently unable to handle the request"
 
 
 async def serve(

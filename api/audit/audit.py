@@ -94,7 +94,7 @@ class Record:
         if decision.level >= REQUEST:
             exchange.receive = self._heard
         if decision.level >= RESPONSE or is_long_running(exchange):
-            exchange.send = self._said
+            exchange.overheard(self._said)
 
     def close(self) -> None:
         """However it ended."""

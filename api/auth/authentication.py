@@ -6,7 +6,7 @@ Source: docs, "Authenticating"."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +18,7 @@ from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import ANONYMOUS, User
 from podium.api.auth.webhooks.authentication import CACHE_SECONDS, TokenReviewer
 from podium.api.auth.webhooks.remote import Remote, place_of
+from podium.api.metrics.exposition import Family
 from podium.api.types.errors import StatusError, unauthorized
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Authentication:
     ) -> None:
         """Raises ConfigError."""
         self.tokens = tokens
+        # Of certificates, tokens, and of who comes without: whoever looks at a request notes it.
+        self.attempts = {"success": 0, "failure": 0}
         self._session = session
         self._clock = clock
         self._anonymous = Anonymous(settings.anonymous)
@@ -80,9 +83,13 @@ class Authentication:
         """The user of an `Authorization` header. Raises 401 for anything but a good bearer token."""
         scheme, _, token = value.decode("latin-1").partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise unauthorized()
-        return (await self.check(token))[0]
+        try:
+            if scheme.lower() != "bearer" or not token:
+                raise unauthorized()
+            return (await self.check(token))[0]
+        except StatusError:
+            self.attempts["failure"] += 1
+            raise
 
     async def check(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, list[str]]:
         """The user that `token` stands for, and those of `audiences` (by default the server's) that it is
@@ -105,10 +112,17 @@ class Authentication:
             raise unauthorized()
         return known.user, known.audiences
 
+    def families(self) -> Iterator[Family]:
+        yield Family(
+            "authentication_attempts", "counter", "Requests whose users were known and not.", ("result",),
+            [((result,), count) for result, count in self.attempts.items()],
+        )  # fmt: skip
+
     def nobody(self, path: str) -> User:
         """Who asks without credentials. Raises 401 where nobody may."""
         configured = self._configured.current().anonymous if self._configured is not None else None
         if not (configured or self._anonymous).admits(path):
+            self.attempts["failure"] += 1
             raise unauthorized()
         return ANONYMOUS
 

@@ -3,7 +3,7 @@ and one yes is enough."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Protocol
 
 from podium.api.auth.actions import Action, Verdict, forbidden
@@ -13,6 +13,7 @@ from podium.api.auth.rules import Rule, compiled
 from podium.api.auth.users import ANONYMOUS, MASTERS, UNAUTHENTICATED, User
 from podium.api.auth.webhooks.authorization import AccessReviewer
 from podium.api.kinds import Kinds
+from podium.api.metrics.exposition import Family
 from podium.api.store.base import Store
 from podium.api.types import Obj
 from podium.api.types.errors import unauthorized
@@ -65,6 +66,7 @@ class Authorizer:
                 self._modes.append(self.rbac)
             elif mode == ALWAYS_ALLOW:
                 self._modes.append(Everything())
+        self._attempts = {"allowed": 0, "denied": 0}
         self._node = NODE in modes
         self._webhook = any(isinstance(mode, AccessReviewer) for mode in modes)
 
@@ -90,12 +92,20 @@ class Authorizer:
     async def authorize(self, user: User, action: Action) -> None:
         """Raises 403 as upstream words it; 401 for who did not say who he is, where that is all it takes."""
         if MASTERS in user.groups:
+            self._attempts["allowed"] += 1
             return
         verdict = await self.decide(user, action)
+        self._attempts["allowed" if verdict.allowed else "denied"] += 1
         if not verdict.allowed:
             if user is ANONYMOUS and self._open:
                 raise unauthorized()
             raise forbidden(user, action, verdict.reason)
+
+    def families(self) -> Iterator[Family]:
+        yield Family(
+            "authorization_attempts_total", "counter", "Requests that were allowed and denied.", ("result",),
+            [((result,), count) for result, count in self._attempts.items()],
+        )  # fmt: skip
 
     def rules_of(self, user: User, namespace: str) -> tuple[list[Obj], str]:
         """The PolicyRules of what the user may do there, and why those may not be all."""

@@ -23,6 +23,8 @@ PREFIX = f"/registry/{GROUP}/"
 ACCOUNT = "system:serviceaccount:"
 USERS = 512  # as many users' rights are kept gathered
 DECISIONS = 1024  # for each of them
+# Characters that what a client sent may make a question long by and still be remembered.
+LONGEST = 512
 
 # Kind and name of a subject as a user shows it: accounts are users of that name.
 Subject = tuple[str, str]
@@ -61,9 +63,12 @@ class Rights:
         key = action if self.named or not action.name else action._replace(name="")
         verdict = self.decided.get(key)
         if verdict is None:
+            verdict = self._look(action)
+            if sum(map(len, key[:7])) > LONGEST:
+                return verdict
             if len(self.decided) >= DECISIONS:
                 self.decided.clear()
-            verdict = self.decided[key] = self._look(action)
+            self.decided[key] = verdict
         return verdict
 
     def _look(self, action: Action) -> Verdict:
@@ -82,7 +87,8 @@ class Rbac:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._revision = -1
-        # (namespace, name) → PolicyRules, namespace "" for ClusterRoles; and compiled.
+        # (namespace, name) → PolicyRules, namespace "" for ClusterRoles; and compiled, as far as they were
+        # asked for.
         self._roles: dict[tuple[str, str], list[Obj]] = {}
         self._rules: dict[tuple[str, str], list[Rule]] = {}
         # Namespace → subject → key of the binding → grant.
@@ -100,7 +106,9 @@ class Rbac:
         if found is None:
             if len(self._rights) >= USERS:
                 self._rights.clear()
-            found = self._rights[key] = self._gather(user, namespace)
+            found = self._gather(user, namespace)
+            if len(namespace) <= LONGEST:
+                self._rights[key] = found
         return found
 
     def rules_for(self, user: User, namespace: str) -> list[Rule]:
@@ -123,13 +131,20 @@ class Rbac:
         rules: list[tuple[Rule, Grant]] = []
         faults: list[str] = []
         for grant in self._granted(user, namespace):
-            own = self._rules.get(_role_key(grant))
+            own = self._compiled(_role_key(grant))
             if own is None:
                 kind = f"{grant.kind.lower()}.{GROUP}"
                 faults.append(f'{kind} "{grant.role}" not found')
             else:
                 rules += [(rule, grant) for rule in own]
         return Rights(rules, list(dict.fromkeys(faults)), any(rule.names for rule, _ in rules))
+
+    def _compiled(self, role: tuple[str, str]) -> list[Rule] | None:
+        """None where there is no such role."""
+        found = self._rules.get(role)
+        if found is None and (rules := self._roles.get(role)) is not None:
+            found = self._rules[role] = [compiled(rule) for rule in rules]
+        return found
 
     def _granted(self, user: User, namespace: str) -> Iterator[Grant]:
         subjects: list[Subject] = [("User", user.name), *(("Group", group) for group in user.groups)]
@@ -147,7 +162,7 @@ class Rbac:
             self._roles.clear()
             self._rules.clear()
             self._grants.clear()
-            changes = [(None, entry) for entry in self._store.list(PREFIX)]
+            changes = [(None, entry) for entry in self._store.list(PREFIX) if entry.readable]
             self._rights.clear()
         for before, after in changes:
             self._change(before, after)
@@ -168,12 +183,11 @@ class Rbac:
     def _put_role(self, obj: Obj, *, gone: bool) -> None:
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
+        self._rules.pop(key, None)
         if gone:
             self._roles.pop(key, None)
-            self._rules.pop(key, None)
         else:
             self._roles[key] = obj.get("rules") or []
-            self._rules[key] = [compiled(rule) for rule in self._roles[key]]
 
     def _bind(self, entry: Entry, *, gone: bool) -> None:
         namespace = entry.obj["metadata"].get("namespace", "")

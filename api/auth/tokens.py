@@ -145,6 +145,9 @@ class Tokens:
             raise unauthorized() from None
         if claims["iss"] != LEGACY_ISSUER and not all(key in claims for key in ("exp", "nbf", "aud")):
             raise unauthorized()
+        if isinstance(claims.get("aud"), str):
+            # As another signer may write a single one: no part of it is an audience.
+            claims["aud"] = [claims["aud"]]
         if len(self._verified) >= REMEMBERED:
             self._verified.clear()
         self._verified[token] = claims

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import re2
 
 from podium.api.cel.errors import EvaluationError
+from podium.api.types.remembering import remembered
 
 
-@lru_cache(maxsize=1024)
+# Each may take some megabytes while it matches.
+@remembered(128)
 def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from podium.api.cel import patience
 from podium.api.cel.errors import CompileError, CostExceeded, EvaluationError, bare
 from podium.api.cel.frames import CALL_LIMIT, Budget, Frame, Run, Variables
+from podium.api.types.remembering import Weighed
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 _LIBRARY = "cel_expr_python.cel"
-REMEMBERED = 2_000
+# Characters of the expressions that are kept compiled: a program is some hundred times as large.
+REMEMBERED = 250_000
 # What to compile one is worth in steps of an evaluation.
 COMPILING = 2_000
 # Characters of an expression.
@@ -88,7 +90,9 @@ def _parsed(env: cel.Env, source: str, syntax: Any) -> Any:
         raise CompileError(bare(str(error)).rstrip("\n")) from error
 
 
-@lru_cache(maxsize=REMEMBERED)
+_programs: Weighed[Program] = Weighed(REMEMBERED)
+
+
 def compile_expression(
     source: str,
     names: tuple[str, ...],
@@ -100,6 +104,13 @@ def compile_expression(
     call `variables.NAME`. `returns` are the types it may have ("bool", "string", "list", "map"); one whose
     type is only known when it runs is taken. `structs` allows `Object{...}` and `JSONPatch{...}`. Raises
     CompileError."""
+    key = (source, names, returns, variables, structs)
+    return _programs.get(key, len(source), lambda: _compiled(*key))
+
+
+def _compiled(
+    source: str, names: tuple[str, ...], returns: tuple[str, ...], variables: tuple[str, ...], structs: bool
+) -> Program:
     from podium.api.cel import structs as messages
     from podium.api.cel import syntax
     from podium.api.cel.building import Builder

@@ -33,7 +33,7 @@ class Pruner:
         drop: list[str] = []
         for key, entry in value.items():
             if node.embedded and key in _META:
-                if key == "metadata" and isinstance(entry, dict):
+                if key == "metadata" and entry is not None:
                     self._meta.enter(entry, (path, key), unknown)
             elif (child := node.properties.get(key)) is not None:
                 if entry is None and not child.nullable and not child.has_default:

@@ -25,6 +25,8 @@ ENDING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 class CustomKind(Kind):
     """A kind whose schema is its own and not one of the published definitions."""
 
+    says_kind = True
+
     def __init__(
         self,
         strategy: CustomResources,

@@ -20,7 +20,7 @@ from podium.api.types import Obj
 from podium.api.types.errors import Cause, forbidden
 from podium.api.types.resources import Resource
 from podium.api.types.selectors import parse_labels
-from podium.api.validation import causes, metadata
+from podium.api.validation import causes, metadata, names
 
 AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 LARGEST_REPLICAS = 2**31 - 1
@@ -228,13 +228,26 @@ def _embedded(value: Any, node: Node | None, path: str) -> list[Cause]:
 
 
 def _embedded_meta(value: Obj, path: str) -> list[Cause]:
-    found = [
-        causes.required(f"{path}.{key}", "must not be empty")
-        for key in ("apiVersion", "kind")
-        if not value.get(key)
-    ]
+    found = _embedded_names(value, path)
     meta = value.get("metadata")
     if isinstance(meta, dict):
         found += metadata.check_labels(meta.get("labels"), f"{path}.metadata.labels")
         found += metadata.check_annotations(meta.get("annotations"), f"{path}.metadata.annotations")
+    return found
+
+
+def _embedded_names(value: Obj, path: str) -> list[Cause]:
+    """The faults in an embedded object's apiVersion and kind."""
+    found = []
+    for key in ("apiVersion", "kind"):
+        text, place = value.get(key), f"{path}.{key}"
+        if text is None or text == "":
+            found.append(causes.required(place, "must not be empty"))
+        elif not isinstance(text, str):
+            found.append(causes.invalid(place, text, "must be a string"))
+        elif key == "apiVersion" and text.count("/") > 1:
+            found.append(causes.invalid(place, text, f"unexpected GroupVersion string: {text}"))
+        elif key == "kind" and (faults := names.dns_1035_label(text.lower())):
+            why = f"may have mixed case, but should otherwise match: {','.join(faults)}"
+            found.append(causes.invalid(place, text, why))
     return found

@@ -33,6 +33,8 @@ READS = frozenset({"get", "head", "options"})
 LISTS = frozenset({"list", "watch", "deletecollection"})
 # Flows that are remembered. Clients make up as many as they like.
 KNOWN = 10_000
+# Characters of what is done, where, in those.
+LONGEST = 300
 PATIENCE = 15.0  # seconds that a request waits before it is sent away
 LOOK_EVERY = 1.0
 RETRY_AFTER = 1  # seconds
@@ -168,7 +170,9 @@ class Fairness:
         if flow is None:
             if len(self._flows) >= KNOWN:
                 self._flows.clear()
-            flow = self._flows[key] = self._classify(user, action)
+            flow = self._classify(user, action)
+            if sum(map(len, action[:5])) + len(action.path) <= LONGEST:
+                self._flows[key] = flow
         return flow
 
     def _classify(self, user: User, action: Action) -> Flow:
@@ -194,8 +198,9 @@ class Fairness:
             return 1, 1.0
         count = self._count(target.kind.below(target.namespace))
         limit = query.get("limit", "")
-        if limit.isdecimal() and int(limit) and "labelSelector" not in query and "fieldSelector" not in query:
-            count = min(count, int(limit))
+        if limit.isdecimal() and "labelSelector" not in query and "fieldSelector" not in query:
+            # No more digits than a number of objects has.
+            count = min(count, int(limit[:9])) or count
         return max(1, min(-(-count // OBJECTS_PER_SEAT), widest)), 1.0 + count / OBJECTS
 
     # --- seats

@@ -10,6 +10,9 @@ from hashlib import blake2b
 from podium.api.fairness.limits import Limits
 from podium.api.fairness.numbers import Numbers
 
+# Queues that nobody waits in and that are remembered for what was taken from them.
+SPARE = 1024
+
 
 class Waiter:
     """A request in a queue. `cost` is what it takes of a turn, `width` how many seats it needs; `called` is
@@ -71,7 +74,8 @@ class Level:
         self.seats = 0
         self.waiting = 0
         self.virtual = 0.0
-        self._queues: list[Queue] = []
+        # By number, made when the first waits: there may be millions.
+        self._queues: dict[int, Queue] = {}
         self._busy: dict[Queue, None] = {}
         self._clock = 0.0
 
@@ -79,10 +83,10 @@ class Level:
         """Has other limits from now on; who waits keeps the order."""
         before, self.uid, self.limits = self.limits, uid, limits
         after = limits.queuing.queues if limits and limits.queuing else 0
-        if before is not None and len(self._queues) == after:
+        if before is not None and (before.queuing.queues if before.queuing else 0) == after:
             return
         waiters = [waiter for queue in self._busy for waiter in queue.waiters]
-        self._queues = [Queue() for _ in range(after)]
+        self._queues.clear()
         self._busy.clear()
         self.waiting = 0
         for waiter in waiters:
@@ -139,9 +143,10 @@ class Level:
         limits = self.limits
         assert limits is not None
         assert limits.queuing is not None
-        queues = self._queues
-        hand = waiter.flow.hand(len(queues), limits.queuing.hand_size)
-        return min([queues[card] for card in hand], key=_length)
+        if len(self._queues) - len(self._busy) > SPARE:
+            self._queues = {card: queue for card, queue in self._queues.items() if queue in self._busy}
+        hand = waiter.flow.hand(limits.queuing.queues, limits.queuing.hand_size)
+        return min([self._queues.setdefault(card, Queue()) for card in hand], key=_length)
 
     def _append(self, waiter: Waiter, queue: Queue) -> None:
         waiter.queue = queue

@@ -60,7 +60,11 @@ def _metric(family: Family) -> Any:
         for values, (buckets, total) in family.series:
             histogram.add_metric(values, buckets, total)
         return histogram
-    made = core.CounterMetricFamily if family.type == "counter" else core.GaugeMetricFamily
+    made: Any = core.GaugeMetricFamily
+    if family.type == "counter":
+        # The library would add `_total` to the name of one that upstream calls otherwise.
+        total = family.name.endswith("_total")
+        made = core.CounterMetricFamily if total else core.UnknownMetricFamily
     metric = made(family.name, family.help, labels=family.labels)
     for values, number in family.series:
         if not math.isnan(number):

@@ -131,7 +131,9 @@ def labels_of(exchange: Exchange) -> Labels:
     shown = VERBS.get(verb) or verb.upper()
     if exchange.upgraded or target.subresource in CONNECTS:
         shown = "CONNECT"
-    return (shown, resource.group, resource.version, resource.plural, target.subresource, scope)
+    # One that there is none of is a text that somebody made up.
+    subresource = target.subresource if target.subresource in resource.subresources else ""
+    return (shown, resource.group, resource.version, resource.plural, subresource, scope)
 
 
 def _histogram(series: Series) -> tuple[list[tuple[str, float]], float]:

@@ -13,10 +13,10 @@ import binascii
 import re
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
 from typing import Any
 
 from podium.api.types import quantity
+from podium.api.types.remembering import remembered
 
 
 class Mismatch(Exception):
@@ -51,7 +51,7 @@ _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 1
 _UNITS = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(.*)")
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def canonical_quantity(text: str) -> str:
     """The canonical form of a quantity: no fraction, the largest unit that keeps it exact, the unit's family
     kept. `0.5` is `500m`, `1024Mi` is `1Gi`, `1000` is `1k`. Nothing is finer than a nano. Raises

@@ -32,7 +32,7 @@ def decode(body: bytes) -> tuple[Any, list[str]]:
         value = builder.build(node, 0) if node is not None else None
     except UnicodeDecodeError as error:
         raise _malformed(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise _malformed(" ".join(str(error).split())) from None
     finally:
         if loader is not None:
@@ -151,6 +151,9 @@ class _Builder:
             if not math.isfinite(value):
                 raise ValueError(f"unsupported value: {text}")
             return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            # As a number of JSON is read that no integer has room for.
+            return float(value)
         return value
 
 

@@ -63,15 +63,17 @@ class UnreadableEntry(Entry):
     """An object that is there, and nobody can read. Whoever looks into it gets a 500 that says so; nothing
     else suffers."""
 
-    __slots__ = ("_why",)
+    __slots__ = ("_stored", "_why")
+    readable = False
 
-    def __init__(self, key: str, revision: int, cache: DecodedCache, why: str) -> None:
+    def __init__(self, key: str, stored: bytes, revision: int, cache: DecodedCache, why: str) -> None:
         self.key = key
         self.revision = revision
         self.known_labels = self.memo = None
         self._cache = cache
         self._obj = None
         self._used = False
+        self._stored = stored
         self._why = why
 
     @property
@@ -82,8 +84,16 @@ class UnreadableEntry(Entry):
     def obj(self) -> Obj:
         raise self._error()
 
+    @property
+    def why(self) -> str:
+        return f'unable to transform key "{self.key}": {self._why}'
+
+    def again(self, codec: Codec) -> Entry:
+        """The same, opened by another codec."""
+        return opened(codec, self.key, self._stored, self.revision, self._cache)
+
     def _error(self) -> StatusError:
-        return internal(f'unable to transform key "{self.key}": {self._why}')
+        return internal(self.why)
 
 
 def opened(codec: Codec, key: str, stored: bytes, revision: int, cache: DecodedCache) -> Entry:
@@ -91,5 +101,5 @@ def opened(codec: Codec, key: str, stored: bytes, revision: int, cache: DecodedC
     try:
         value, stale = codec.open(key, stored)
     except Unreadable as error:
-        return UnreadableEntry(key, revision, cache, str(error))
+        return UnreadableEntry(key, stored, revision, cache, str(error))
     return (StaleEntry if stale else Entry)(key, value, revision, cache)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from podium.api.types import Obj
 
 DECODED_BYTES = 2 << 20
+ORDERS = frozenset({("kind", "apiVersion"), ("apiVersion", "kind")})
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -49,6 +51,7 @@ class Entry:
     __slots__ = ("_cache", "_obj", "_used", "key", "known_labels", "memo", "revision", "value")
     # Whether a write that changes nothing must be done all the same.
     stale = False
+    readable = True
 
     def __init__(
         self, key: str, value: bytes, revision: int, cache: DecodedCache, obj: Obj | None = None
@@ -97,8 +100,11 @@ class Entry:
 
 
 def encode(obj: Obj, revision: int) -> bytes:
-    """The object's bytes with `revision` stamped into it."""
+    """The object's bytes with `revision` stamped into it. They begin with what the object is, so that lists
+    can leave that out."""
     obj["metadata"]["resourceVersion"] = str(revision)
+    if (*islice(obj, 2),) not in ORDERS and "kind" in obj and "apiVersion" in obj:
+        obj = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], **obj}
     # orjson leaves its result in a buffer of up to three times the size; the copy is exact, and it stays.
     return bytes(memoryview(orjson.dumps(obj)))
 

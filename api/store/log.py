@@ -13,8 +13,10 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from podium.api.store.base import Compacted, Exists, Missing, Stale, Store, bucket_of
-from podium.api.store.codec import outdate
+import orjson
+
+from podium.api.store.base import Compacted, Exists, Missing, Rejected, Stale, Store, bucket_of
+from podium.api.store.codec import Codec, UnreadableEntry, outdate
 from podium.api.store.entry import DECODED_BYTES, DecodedCache, Entry, Event, encode
 from podium.api.store.history import History, Undo
 from podium.api.store.state import BUCKET_SLASHES, State
@@ -262,6 +264,21 @@ class LogStore(Store):
         for entry in entries:
             if concerns(entry.key):
                 outdate(entry)
+
+    async def reopen(self, codec: Codec) -> None:
+        """What nobody could read, and `codec` can, is written anew, so that whoever watches hears of it."""
+        for entry in self._state.below("/"):
+            if not isinstance(entry, UnreadableEntry) or self._state.get(entry.key) is not entry:
+                continue
+            found = entry.again(codec)
+            if not found.readable:
+                continue
+            self._state.put(found)
+            try:
+                await self.update(found.key, orjson.loads(found.value), found.revision)
+            except Rejected:
+                # Somebody has been faster, and could read it.
+                continue
 
     async def _write(self, type: str, key: str, obj: Obj, expected: int) -> Entry:
         prev = await self._admitted(key, expected)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
+
+from podium.api.types.remembering import remembered
 
 _FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d+))?")
 _SCALE = {
@@ -28,10 +29,14 @@ _SCALE = {
 MESSAGE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str | int | float) -> Decimal:
     """The exact amount. Raises ValueError with upstream's message for a text that is no quantity."""
-    found = _FORM.fullmatch(str(text))
+    return _parsed(text if isinstance(text, str) else str(text))
+
+
+@remembered(4096)
+def _parsed(text: str) -> Decimal:
+    found = _FORM.fullmatch(text)
     if not found:
         raise ValueError(MESSAGE)
     number, unit, exponent = found.groups()

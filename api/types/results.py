@@ -21,11 +21,13 @@ class Holder(Protocol):
 
 class ObjList(NamedTuple):
     """A consistent list. Items carry apiVersion and kind and are read-only. `holders` are those of the items,
-    where a transport has them."""
+    where a transport has them. `unreadable` says of each object that is there, and not among the items, why
+    nobody can read it."""
 
     items: list[Obj]
     resource_version: str
     holders: Sequence[Holder] = ()
+    unreadable: Sequence[str] = ()
 
 
 class WatchEvent(NamedTuple):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+
+from podium.api.types.remembering import remembered
 
 Messages = tuple[str, ...]
 NameRule = Callable[[str], Messages]
@@ -73,7 +74,7 @@ def form_error(text: str, form: str, *examples: str) -> str:
     return f"{text} (e.g. {shown}regex used for validation is '{form}')"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def dns_label(name: str) -> Messages:
     """An RFC 1123 label: 63 bytes, no dots."""
     messages = [too_long(63)] if len(name) > 63 else []
@@ -85,7 +86,7 @@ def dns_label(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def dns_subdomain(name: str) -> Messages:
     """An RFC 1123 subdomain: 253 bytes. What most objects are named by."""
     messages = [too_long(253)] if len(name) > 253 else []
@@ -94,7 +95,7 @@ def dns_subdomain(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def underscored_subdomain(name: str) -> Messages:
     """An RFC 1123 subdomain whose labels may have underscores, too: what names are searched in."""
     messages = [too_long(253)] if len(name) > 253 else []
@@ -104,7 +105,7 @@ def underscored_subdomain(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def dns_1035_label(name: str) -> Messages:
     """An RFC 1035 label, which starts with a letter: what Services are named by."""
     messages = [too_long(63)] if len(name) > 63 else []
@@ -113,7 +114,7 @@ def dns_1035_label(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def wildcard_subdomain(name: str) -> Messages:
     messages = [too_long(253)] if len(name) > 253 else []
     if not _WILDCARD.fullmatch(name):
@@ -122,7 +123,7 @@ def wildcard_subdomain(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def qualified(name: str) -> Messages:
     """A label's, annotation's or resource's key: an optional DNS prefix with a slash, and a name of 63
     bytes."""
@@ -145,13 +146,13 @@ def qualified(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def annotation_key(name: str) -> Messages:
     """Like a label's key, but letters of any case in the prefix."""
     return qualified(name.lower())
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def label_value(text: str) -> Messages:
     messages = [too_long(63)] if len(text) > 63 else []
     if text and not _KEY.fullmatch(text):
@@ -166,7 +167,7 @@ def path_segment(name: str) -> Messages:
     return tuple(f"may not contain '{part}'" for part in ("/", "%") if part in name)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def config_key(name: str) -> Messages:
     """A key in a ConfigMap's or Secret's data, which becomes a file's name."""
     messages = [too_long(253)] if len(name) > 253 else []
@@ -183,7 +184,7 @@ def config_key(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def port_name(name: str) -> Messages:
     """An IANA service name: 15 bytes, at least one letter."""
     messages = []
@@ -200,7 +201,7 @@ def port_name(name: str) -> Messages:
     return tuple(messages)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def env_name(name: str) -> Messages:
     """Any printable ASCII but `=`."""
     if not name:

@@ -31,15 +31,23 @@ _KUBECTL = "kubectl"
 
 
 async def apply(
-    core: Core, ask: Ask, rule: Rule, config: Obj, duplicates: Sequence[str] = (), *, force: bool
+    core: Core,
+    ask: Ask,
+    rule: Rule,
+    config: Obj,
+    duplicates: Sequence[str] = (),
+    *,
+    force: bool,
+    creates: bool = True,
 ) -> Result:
-    """Raises 400, 403, 404, 409 (a conflict's causes name the fields and their owners), 422."""
+    """Where there is none it `creates` an object. Raises 400, 403, 404, 409 (a conflict's causes name the
+    fields and their owners), 422."""
     config = _taken(ask, config, duplicates)
     for _ in range(2):
         if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is not None:
             outcome = await change(core, ask, rule, _applier(core, ask, config, force), applies=True)
             return Result(await presented(ask.kind, outcome))
-        if ask.subresource:
+        if ask.subresource or not creates:
             raise missing(ask)
         try:
             return Result(await presented(ask.kind, await _create(core, ask, config)), created=True)

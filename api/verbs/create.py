@@ -13,6 +13,7 @@ from podium.api.types.errors import Cause, already_exists, invalid
 from podium.api.verbs import body
 from podium.api.verbs.metadata import drop_version, generate_name, is_generated, metadata_of, stamp_new
 from podium.api.verbs.ownership import claim
+from podium.api.verbs.reserved import written
 
 # How often another name is made up when one is taken (upstream's number).
 GENERATIONS = 8
@@ -75,5 +76,5 @@ async def _insert(core: Core, ask: Ask, obj: Obj) -> Entry | Made:
         raise Exists(taken)
     if ask.kind.translation is not None:
         obj = await ask.kind.translation.write(obj)
-    with ask.kind.strategy.reserve(obj, None, ask.dry_run):
-        return Made(obj) if ask.dry_run else await core.store.create(key, obj)
+    claimed = ask.kind.strategy.reserve(obj, None, ask.dry_run)
+    return Made(obj) if ask.dry_run else await written(claimed, core.store.create(key, obj))

@@ -16,10 +16,13 @@ from podium.api.types import Obj
 from podium.api.types.errors import Cause, StatusError, bad_request, conflict, invalid
 from podium.api.types.meta import parse_time, timestamp
 from podium.api.verbs.lifecycle import SHOWN_WHEN_DELETED, finalizers_after, held, terminate
+from podium.api.verbs.reserved import written
 
 POLICIES = ("Background", "Foreground", "Orphan")
 # Others write to what is being deleted, often: controllers and nodes.
 ATTEMPTS = 20
+# Seconds of grace: a century, which is as good as any time beyond, and still has a date.
+LONGEST = 100 * 365 * 24 * 3600
 
 
 class DeleteOptions(NamedTuple):
@@ -45,7 +48,8 @@ class DeleteOptions(NamedTuple):
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> DeleteOptions:
         """From a request's body or its query. Raises 400, 422."""
-        before = given.get("preconditions") or {}
+        # As a parameter of a query it would be a text, which says nothing.
+        before = named if isinstance(named := given.get("preconditions"), dict) else {}
         policy = given.get("propagationPolicy") or ""
         orphan = given.get("orphanDependents")
         if orphan is not None:
@@ -83,7 +87,7 @@ def _seconds(value: object) -> int | None:
     except ValueError:
         raise bad_request(f"gracePeriodSeconds: {value!r} is no number of seconds") from None
     # What is negative means "as soon as possible, but ask".
-    return seconds if seconds >= 0 else 1
+    return min(seconds, LONGEST) if seconds >= 0 else 1
 
 
 def _is_dry_run(value: object) -> bool:
@@ -155,8 +159,8 @@ async def _step(core: Core, ask: Ask, options: DeleteOptions, entry: Entry) -> t
     if ask.dry_run or options.dry_run:
         return Made(final), gone
     if gone:
-        with ask.kind.strategy.reserve(None, entry.obj, False):
-            return await core.store.delete(entry.key, final, entry.revision), True
+        claimed = ask.kind.strategy.reserve(None, entry.obj, False)
+        return await written(claimed, core.store.delete(entry.key, final, entry.revision)), True
     if final == entry.obj:
         return entry, False
     return await core.store.update(entry.key, final, entry.revision), False

@@ -19,7 +19,8 @@ TURN = 250
 
 
 class ListOptions(NamedTuple):
-    """metav1.ListOptions, as far as lists go."""
+    """metav1.ListOptions, as far as lists go. Of a list of the present, `readable` leaves out what nobody can
+    read; without, such an object fails whatever looks into it."""
 
     labels: str = ""
     fields: str = ""
@@ -28,6 +29,7 @@ class ListOptions(NamedTuple):
     resource_version: str = ""
     match: str = ""
     send_initial_events: bool | None = None
+    readable: bool = False
 
 
 class Page(NamedTuple):
@@ -52,7 +54,7 @@ async def list_page(core: Core, ask: Ask, options: ListOptions) -> Page:
     start = _start(core.store, options)
     prefix = ask.kind.below(ask.namespace)
     if start.revision < 0:
-        page = await _current(core, ask, prefix, selection, options.limit, start.after)
+        page = await _current(core, ask, prefix, selection, options, start.after)
     else:
         page = await _as_it_was(core, ask.kind, prefix, selection, options, start)
     if ask.kind.translation is not None:
@@ -82,9 +84,11 @@ def _start(store: Store, options: ListOptions) -> Continue:
     return Continue(wanted if wanted != store.revision else -1, "")
 
 
-async def _current(core: Core, ask: Ask, prefix: str, selection: Selection, limit: int, after: str) -> Page:
+async def _current(
+    core: Core, ask: Ask, prefix: str, selection: Selection, options: ListOptions, after: str
+) -> Page:
     """From memory. Snapshot and revision are taken in one step of the loop, so they belong together."""
-    revision = core.store.revision
+    revision, limit = core.store.revision, options.limit
     if limit and selection.matches is None:
         behind = prefix + after if after else ""
         first, left = await core.store.list_at(prefix, revision, after=behind, limit=limit)
@@ -97,6 +101,8 @@ async def _current(core: Core, ask: Ask, prefix: str, selection: Selection, limi
         entries = core.store.list(prefix)
     if after:
         entries = [entry for entry in entries if entry.key > prefix + after]
+    if options.readable:
+        entries = [entry for entry in entries if entry.readable]
     if selection.matches is None:
         return _cut(prefix, entries, revision, limit)
     found = await _matching(ask.kind, entries, selection.matches, limit + 1 if limit else 0)

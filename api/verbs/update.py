@@ -16,6 +16,7 @@ from podium.api.verbs.create import insert
 from podium.api.verbs.lifecycle import ends_with_update
 from podium.api.verbs.metadata import carry_over, check_name, check_version, metadata_of
 from podium.api.verbs.ownership import track
+from podium.api.verbs.reserved import written
 
 # How often a change that names no version is made again on top of somebody else's.
 ATTEMPTS = 5
@@ -46,14 +47,17 @@ class Result(NamedTuple):
     created: bool = False
 
 
-async def update(core: Core, ask: Ask, rule: Rule, obj: Obj, duplicates: Sequence[str] = ()) -> Result:
-    """Replaces the object by `obj`. Raises 400, 403, 404, 409, 422."""
+async def update(
+    core: Core, ask: Ask, rule: Rule, obj: Obj, duplicates: Sequence[str] = (), *, creates: bool = True
+) -> Result:
+    """Replaces the object by `obj`; where there is none it `creates` one, if the kind allows that. Raises
+    400, 403, 404, 409, 422."""
     body.take(ask, obj, duplicates)
     check_name(ask, obj)
     if ask.kind.conversion:
         obj = ask.kind.conversion.to_storage(obj)
     if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is None:
-        if ask.subresource or not ask.kind.strategy.allow_create_on_update:
+        if ask.subresource or not (creates and ask.kind.strategy.allow_create_on_update):
             raise missing(ask)
         return Result(await presented(ask.kind, await insert(core, ask, obj)), created=True)
     return Result(await presented(ask.kind, await change(core, ask, rule, lambda old: copied(obj))))
@@ -127,9 +131,8 @@ async def _commit(core: Core, ask: Ask, entry: Entry, new: Obj) -> Outcome:
     ends = ends_with_update(ask.kind.resource, new, entry.obj)
     if new == entry.obj and not ends and not entry.stale:
         return entry
-    with ask.kind.strategy.reserve(None if ends else new, entry.obj, ask.dry_run):
-        if ask.dry_run:
-            return Made(new)
-        if ends:
-            return await core.store.delete(entry.key, new, entry.revision)
-        return await core.store.update(entry.key, new, entry.revision)
+    claimed = ask.kind.strategy.reserve(None if ends else new, entry.obj, ask.dry_run)
+    if ask.dry_run:
+        return Made(new)
+    write = core.store.delete if ends else core.store.update
+    return await written(claimed, write(entry.key, new, entry.revision))

@@ -14,6 +14,8 @@ import orjson
 from podium.api.store.base import Store
 from podium.api.types.errors import Cause, StatusError, bad_request, invalid
 
+# As many as a revision can have.
+DIGITS = 19
 TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a "
     "new list without the continue parameter, or use the continue token in this response to retrieve "
@@ -25,10 +27,11 @@ TOO_OLD = (
 
 def parse(version: str) -> int:
     """The revision of a resourceVersion parameter. Raises 400."""
-    if not version.isdigit():
+    digits = version.isascii() and version.isdigit()
+    if not digits or len(version) > DIGITS:
+        why = "value out of range" if digits else "invalid syntax"
         raise bad_request(
-            f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: '
-            f'parsing "{version}": invalid syntax'
+            f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": {why}'
         )
     return int(version)
 

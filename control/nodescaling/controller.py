@@ -31,7 +31,7 @@ from podium.control.controller import Context
 from podium.control.nodescaling import status, taints
 from podium.control.nodescaling.book import Addition, Book, State, can_run
 from podium.control.nodescaling.growth import Choice, Plan, plan
-from podium.control.nodescaling.pods import movable, waits_for_room
+from podium.control.nodescaling.pods import PENDING, by_need, movable, waits_for_room
 from podium.control.nodescaling.provider import Group, Provider, ProviderError, Template
 from podium.control.nodescaling.removal import NotDrained, Removal
 from podium.control.nodescaling.shrinkage import THRESHOLD, Cluster, Verdicts, unneeded
@@ -77,7 +77,7 @@ class NodeAutoscaler:
         self.recorder = context.recorder("cluster-autoscaler")
         informers = context.informers
         self.nodes = informers.informer(NODES)
-        self.pods = informers.informer(PODS, {BY_NODE: by_node})
+        self.pods = informers.informer(PODS, {BY_NODE: by_node, PENDING: by_need})
         self.budgets = informers.informer(POD_DISRUPTION_BUDGETS)
         self._others = {
             "namespaces": informers.informer(NAMESPACES),
@@ -160,7 +160,7 @@ class NodeAutoscaler:
             self._book.state(group, self.nodes.get, self._now(), self.context.now()) for group in groups
         ]
         await self._give_up_on(states)
-        pending = [pod for pod in self.pods.list() if waits_for_room(pod)]
+        pending = self.pods.by_index(PENDING, PENDING)
         if pending:
             await self._grow(states, pending)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from podium.api.types import Obj
 from podium.api.types.meta import condition, controller_of, deleting, namespace_of
@@ -11,6 +11,7 @@ from podium.control.pods import is_finished, of_daemon
 
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 SYSTEM = "kube-system"
+PENDING = "waits for room"
 
 
 def waits_for_room(pod: Obj) -> bool:
@@ -21,6 +22,11 @@ def waits_for_room(pod: Obj) -> bool:
         return False
     found = condition(pod, "PodScheduled")
     return found is not None and (found.get("status"), found.get("reason")) == ("False", "Unschedulable")
+
+
+def by_need(pod: Obj) -> Iterable[str]:
+    """The indexer PENDING: the few that wait for room."""
+    return (PENDING,) if waits_for_room(pod) else ()
 
 
 def movable(pods: Sequence[Obj]) -> list[Obj]:

@@ -7,7 +7,8 @@ import base64
 import binascii
 import errno
 import ssl
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from podium.api.admission.webhooks.responses import CallFailed
+from podium.api.metrics.exposition import Family
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 
@@ -38,6 +40,13 @@ class WebhookClient:
     def __init__(self, resolve: Resolve, session: Callable[[], aiohttp.ClientSession]) -> None:
         self._resolve = resolve
         self._session = session
+        self._requests: Counter[tuple[str, str, str]] = Counter()
+
+    def families(self) -> Iterator[Family]:
+        yield Family(
+            "rest_client_requests_total", "counter", "What this server asked webhooks.",
+            ("code", "host", "method"), sorted(self._requests.items()),
+        )  # fmt: skip
 
     async def call(self, config: Obj, body: Obj, seconds: int) -> Any:
         """The decoded answer. Raises CallFailed."""
@@ -50,7 +59,7 @@ class WebhookClient:
         """As `call`, with the bare reason of a failure. Of the answer, `most` bytes are read."""
         import aiohttp
 
-        shown = shown_url(config, seconds)
+        shown, code = shown_url(config, seconds), "<error>"
         try:
             url, options = self._target(config, seconds)
             async with (
@@ -59,6 +68,7 @@ class WebhookClient:
                     url, data=orjson.dumps(body), headers=HEADERS, allow_redirects=False, **options
                 ) as response,
             ):
+                code = str(response.status)
                 return await _read(response, most)
         except TimeoutError:
             raise _failed(shown, "context deadline exceeded") from None
@@ -71,6 +81,8 @@ class WebhookClient:
             raise _failed(shown, _refusal(error)) from None
         except (aiohttp.ClientError, OSError, ssl.SSLError, UnicodeError, ValueError) as error:
             raise _failed(shown, str(error) or "EOF") from None
+        finally:
+            self._requests[code, shown.partition("://")[2].partition("/")[0].partition("?")[0], "POST"] += 1
 
     def _target(self, config: Obj, seconds: int) -> tuple[str, dict[str, Any]]:
         context = context_of(config.get("caBundle") or "")

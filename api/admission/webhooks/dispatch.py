@@ -6,11 +6,13 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterable
+from time import perf_counter
 from typing import NamedTuple
 
 from podium.api.admission.answering import Answers, Decides
 from podium.api.admission.conditions import ConditionError, matches_all
 from podium.api.admission.matching import match_rules, selects_namespace, selects_object
+from podium.api.admission.numbers import ADMIT, FAILED, REFUSED, VALIDATING, Numbers
 from podium.api.admission.request import AdmissionRequest, Lookup
 from podium.api.admission.reviewing import review
 from podium.api.admission.versions import Versions
@@ -56,12 +58,18 @@ class Webhooks:
     """Asks the webhooks that a request concerns."""
 
     def __init__(
-        self, client: WebhookClient, versions: Versions, lookup: Lookup, decides: Decides | None = None
+        self,
+        client: WebhookClient,
+        versions: Versions,
+        lookup: Lookup,
+        decides: Decides | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
         self._client = client
         self._versions = versions
         self._lookup = lookup
         self._decides = decides
+        self._numbers = numbers or Numbers()
 
     async def mutate(self, hooks: list[Hook], request: AdmissionRequest) -> None:
         """One after the other, each sees what those before it made of the object. Those that want to be asked
@@ -119,15 +127,24 @@ class Webhooks:
         spec = hook.spec
         if request.dry_run and spec.get("sideEffects") not in WITHOUT_SIDE_EFFECTS:
             raise bad_request(f'admission webhook "{hook.name}" does not support dry run')
+        kind, began = ADMIT if mutating else VALIDATING, perf_counter()
         try:
             found = await self._called(hook, request, as_, mutating)
         except CallFailed as error:
+            taken, why = perf_counter() - began, "" if hook.ignores_failures else FAILED
+            self._numbers.webhook(hook.name, request.operation, kind, taken, 0, why)
+            if not why:
+                self._numbers.failed_open(hook.name, kind)
             self._forgiven(hook, error)
             return None
+        refusal = None if found.allowed else denial(hook.name, found.status)
+        taken, code = perf_counter() - began, refusal.code if refusal is not None else 200
+        why = REFUSED if refusal is not None else ""
+        self._numbers.webhook(hook.name, request.operation, kind, taken, code, why)
         request.warnings += found.warnings
         request.annotations |= {f"{hook.name}/{key}": text for key, text in found.annotations.items()}
-        if not found.allowed:
-            raise denial(hook.name, found.status)
+        if refusal is not None:
+            raise refusal
         return found
 
     def _forgiven(self, hook: Hook, error: CallFailed) -> None:

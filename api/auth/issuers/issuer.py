@@ -49,7 +49,7 @@ class Issuer:
             return None
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        self._known[token] = (user, min(now + TRUSTED, float(claims["exp"])))
+        self._known[token] = (user, min(now + TRUSTED, claims["exp"]))
         return user
 
     async def _claims(self, token: str) -> Obj:
@@ -104,7 +104,8 @@ class Issuers:
             return None
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):
             return None
-        issuer = self._issuers.get(claims.get("iss") or "")
+        named = claims.get("iss")
+        issuer = self._issuers.get(named) if isinstance(named, str) else None
         return await issuer.check(token) if issuer is not None else None

@@ -117,11 +117,12 @@ class Keys:
 def _keys(given: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     """By their ids; those that are not for signing, or not known here, are left out."""
     found: dict[str, jwt.PyJWK] = {}
-    for number, entry in enumerate(given.get("keys") or ()):
+    listed = given.get("keys")
+    for number, entry in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
             continue
         try:
             found[str(entry.get("kid") or f"#{number}")] = jwt.PyJWK.from_dict(entry)
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
             log.info("a key that is not known here is left out: %s", error)
     return found

@@ -4,6 +4,7 @@ Source: docs, "Webhook Token Authentication"; API reference, authentication.k8s.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,7 +45,8 @@ class TokenReviewer:
             return await self._ask(token, wanted), self._seconds
 
         try:
-            return await self._known.get((token, wanted), ask)
+            # Of what nobody knows yet, a client may send as much as a header holds.
+            return await self._known.get((hashlib.sha256(token.encode()).digest(), wanted), ask)
         except RemoteError as error:
             log.error("a token could not be reviewed: %s", error)
             return None
@@ -61,12 +63,23 @@ class TokenReviewer:
                 log.info("a token was refused: %s", why)
             return None
         given = status.get("audiences")
-        meant = [one for one in audiences if one in given] if given else list(audiences)
-        user = _user(status.get("user") or {})
+        try:
+            meant = [one for one in audiences if one in _texts(given)] if given else list(audiences)
+            user = _user(status.get("user") or {})
+        except (AttributeError, TypeError) as error:
+            raise RemoteError(f"the review's status has not the form of one: {error}") from None
         return Known(user, meant) if meant and user.name else None
 
 
 def _user(info: Obj) -> User:
-    extra = {str(key): tuple(map(str, values)) for key, values in (info.get("extra") or {}).items()}
-    groups = tuple(map(str, info.get("groups") or ()))
-    return authenticated(User(str(info.get("username") or ""), groups, str(info.get("uid") or ""), extra))
+    """Raises AttributeError, TypeError for what is none."""
+    extra = {key: _texts(values) for key, values in (info.get("extra") or {}).items()}
+    name, uid = _texts([info.get("username") or "", info.get("uid") or ""])
+    return authenticated(User(name, _texts(info.get("groups") or []), uid, extra))
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    """Raises TypeError."""
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise TypeError(f"{given!r} is no list of texts")
+    return tuple(given)

@@ -80,7 +80,7 @@ class DaemonSets(Workload):
 
 def template_generation(obj: Obj) -> int:
     text = (obj["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, "")
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _set_template_generation(obj: Obj, generation: int) -> None:

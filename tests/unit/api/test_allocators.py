@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from podium.api.allocators import ServiceAllocators
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import SERVICES
+from podium.api.verbs.reserved import written
 from tests.unit.api.groups.build import created, service
 
 
@@ -156,3 +158,31 @@ def test_what_stored_services_hold_is_known_after_a_start() -> None:
 def test_a_local_load_balancer_gets_a_port_for_health_checks() -> None:
     spec = taken(ServiceAllocators(), type="LoadBalancer", externalTrafficPolicy="Local")["spec"]
     assert spec["healthCheckNodePort"] != spec["ports"][0]["nodePort"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_what_a_write_claimed_is_nobody_elses_until_its_end_is_known(durable: bool) -> None:
+    allocators = ServiceAllocators()
+    end: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def write() -> Any:
+        return await end
+
+    claimed = allocators.claim(of(clusterIP="10.43.0.9"), None)
+    request = asyncio.create_task(written(claimed, write()))
+    await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    with pytest.raises(StatusError):
+        taken(allocators, clusterIP="10.43.0.9")
+    if durable:
+        end.set_result(None)
+    else:
+        end.set_exception(OSError("the disk is full"))
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})  # type: ignore[operator]
+    if durable:
+        with pytest.raises(StatusError):
+            taken(allocators, clusterIP="10.43.0.9")
+    else:
+        taken(allocators, clusterIP="10.43.0.9")

@@ -19,6 +19,7 @@ from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import CONFIG_MAPS, SECRETS
 from podium.cli.reloading import Reloading
+from podium.client.informer import Informer
 
 KEY = "/registry/core/secrets/default/a"
 MAP_KEY = "/registry/core/configmaps/default/a"
@@ -139,6 +140,20 @@ def stored(path: Path, name: str) -> bytes:
         connection.close()
 
 
+def reseal(path: Path, name: str, codec: Encryption) -> None:
+    """Seals what lies there with ONE anew."""
+    connection = sqlite3.connect(path / "podium.db")
+    try:
+        for key, value in connection.execute(
+            "SELECT key, value FROM log WHERE key LIKE ?", (f"%/{name}",)
+        ).fetchall():
+            sealed = codec.seal(key, of(aesgcm(ONE)).open(key, value).value)
+            connection.execute("UPDATE log SET value = ? WHERE key = ?", (sealed, key))
+        connection.commit()
+    finally:
+        connection.close()
+
+
 async def test_secrets_lie_sealed_on_the_disk_and_are_read_again_after_a_restart(tmp_path: Path) -> None:
     server, store = await started(tmp_path, of(aesgcm(ONE)))
     client = server.client
@@ -178,6 +193,41 @@ async def test_without_its_key_a_secret_cannot_be_read_and_all_else_can(
     await server.client.create(SECRETS, {"metadata": {"name": "other"}}, "default")
     assert (await server.client.get(CONFIG_MAPS, "shown", "default"))["metadata"]["name"] == "shown"
     await ended(server, store)
+
+
+async def test_who_follows_all_secrets_goes_on_without_one_that_cannot_be_read_and_hears_when_it_can(
+    tmp_path: Path,
+) -> None:
+    server, store = await started(tmp_path, of(aesgcm(ONE)))
+    for name in ("hidden", "shown"):
+        await server.client.create(SECRETS, {"metadata": {"name": name, "labels": {"a": "b"}}}, "default")
+    await ended(server, store)
+    reseal(tmp_path, "shown", of(aesgcm(TWO)))
+    codec = of(aesgcm(TWO))
+    server, store = await started(tmp_path, codec)
+    informers = [Informer(server.client, SECRETS), Informer(server.client, SECRETS, labels="a=b")]
+    following = [asyncio.create_task(informer.run()) for informer in informers]
+    try:
+        for informer in informers:
+            await asyncio.wait_for(informer.synced(), 5)
+            assert [obj["metadata"]["name"] for obj in informer.list()] == ["shown"]
+        assert "/secrets/default/hidden" in (await server.client.list(SECRETS)).unreadable[0]
+        codec.follow(of(aesgcm(TWO, ONE)))
+        heard = [asyncio.Event() for _ in informers]
+        for informer, event in zip(informers, heard, strict=True):
+            informer.add_handler(
+                lambda old, new, event=event: event.set() if new["metadata"]["name"] == "hidden" else None
+            )
+        await store.reopen(codec)
+        for event in heard:
+            await asyncio.wait_for(event.wait(), 5)
+        assert not (await server.client.list(SECRETS)).unreadable
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await ended(server, store)
+    assert stored(tmp_path, "hidden").startswith(b"k8s:enc:aesgcm:v1:two:")
 
 
 async def test_a_file_that_changes_counts_from_then_on_and_a_bad_one_does_not(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from podium.api.types import Obj, quantity
 from podium.api.types.errors import Cause
+from podium.api.types.remembering import LONGEST, remembered
 from podium.api.validation import causes, names, values
 
 HUGE_PAGES = "hugepages-"
@@ -42,7 +43,7 @@ def check(requirements: Obj, path: str, claims: frozenset[str] = frozenset()) ->
 
 def _entry(name: str, amount: str, path: str) -> list[Cause]:
     # Nearly all pods ask for one of a few amounts.
-    return [] if _faultless(name, amount) else _faults(name, amount, path)
+    return [] if len(name) <= LONGEST and _faultless(name, amount) else _faults(name, amount, path)
 
 
 @lru_cache(maxsize=1024)
@@ -134,7 +135,7 @@ def is_extended(name: str) -> bool:
     return not names.qualified(f"requests.{name}")
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def known(name: str) -> tuple[str, ...]:
     """What is wrong with the name of a resource of any kind."""
     messages = names.qualified(name)
@@ -147,7 +148,7 @@ def _is_huge(name: str) -> bool:
     return name.startswith((HUGE_PAGES, f"requests.{HUGE_PAGES}"))
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def container_resource(name: str) -> tuple[str, ...]:
     """What is wrong with the name of a resource that a container asks for."""
     messages = known(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from podium.api.types.resources import (
     VALIDATING_WEBHOOK_CONFIGURATIONS,
 )
 from tests.unit.api.admission.webhooks import WebhookServer, json_patch, webhook_server
+from tests.unit.api.http.harness import Http
 
 RULE = {
     "apiGroups": [""],
@@ -255,3 +257,25 @@ async def test_a_namespace_is_selected_by_its_own_labels(world: World) -> None:
     await world.client.create(NAMESPACES, {"metadata": {"name": "free"}})
     with pytest.raises(StatusError):
         await world.client.create(NAMESPACES, {"metadata": {"name": "held", "labels": {"team": "a"}}})
+
+
+async def test_what_webhooks_did_is_counted(world: World, http: Http) -> None:
+    await world.configure()
+    await world.create("a")
+    world.webhook.answer = lambda request: {"allowed": False, "status": {"code": 403}}
+    await world.refusal(name="b")
+    world.webhook.answer = lambda request: {"allowed": "perhaps"}
+    await world.refusal(name="c")
+    text = (await http.get("/metrics")).text
+    webhook = 'name="x.hooks.test",operation="CREATE"'
+    plugin = 'name="NamespaceLifecycle",operation="CREATE"'
+    for line in (
+        f'webhook_admission_duration_seconds_count{{{webhook},rejected="false",type="validating"}} 1.0',
+        f'webhook_request_total{{code="403",{webhook},rejected="true",type="validating"}} ',
+        f'webhook_rejection_count{{error_type="no_error",{webhook},rejection_code="403",type=',
+        f'controller_admission_duration_seconds_count{{{plugin},rejected="false"',
+    ):
+        assert f"\napiserver_admission_{line}" in text, line
+    assert re.search(r'\nrest_client_requests_total\{code="200",host="[^"]+:\d+",method="POST"\} 3.0\n', text)
+    for name in ("authentication_attempts", "authorization_attempts_total"):
+        assert f"\n{name}{{" in text

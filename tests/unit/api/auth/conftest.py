@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from podium.api.server import ApiServer, ServerConfig
+from podium.api.server import ServerConfig
+from tests.unit.api.http.conftest import address, http, nobody, server
 from tests.unit.api.http.harness import Http, Reply
+
+__all__ = ["address", "http", "nobody", "server"]
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # As whom, method, path, body.
@@ -16,36 +19,8 @@ As = Callable[..., Awaitable[Reply]]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ApiServer]:
-    server = ApiServer(ServerConfig(authorization=("Node", "RBAC")))
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.close()
-
-
-@pytest.fixture
-async def address(server: ApiServer) -> tuple[str, int]:
-    return await server.serve()
-
-
-@pytest.fixture
-async def http(server: ApiServer, address: tuple[str, int]) -> AsyncIterator[Http]:
-    client = Http(server, address, server.admin())
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-@pytest.fixture
-async def nobody(server: ApiServer, address: tuple[str, int]) -> AsyncIterator[Http]:
-    client = Http(server, address, None)
-    try:
-        yield client
-    finally:
-        await client.close()
+def config() -> ServerConfig:
+    return ServerConfig(authorization=("Node", "RBAC"))
 
 
 @pytest.fixture

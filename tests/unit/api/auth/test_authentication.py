@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -154,6 +155,9 @@ async def test_a_forged_token_is_refused(tmp_path: Path, other: OtherServer) -> 
         other.keys["one"] = good
         head, body, _ = other.token(sub="a").split(".")
         assert (await who(http, f"{head}.{body}.")).code == 401
+        for claims in (b'{"iss":["x"]}', b'{"iss":{}}', b"[" * 4000, b"[]"):
+            odd = base64.urlsafe_b64encode(claims).decode().rstrip("=")
+            assert (await who(http, f"{head}.{odd}.eA")).code == 401
 
 
 async def test_a_changed_configuration_counts_and_a_broken_one_does_not(
@@ -257,6 +261,26 @@ async def test_a_webhook_that_does_not_answer_lets_nobody_in(tmp_path: Path, oth
             "user": {"username": "x"},
         }
         assert (await who(http, "else")).code == 401
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"user": ["far"]},
+        {"user": {"username": {"a": "b"}}},
+        {"user": {"username": "far", "groups": "system:masters"}},
+        {"user": {"username": "far", "groups": {"system:masters": ""}}},
+        {"user": {"username": "far", "extra": ["k"]}},
+        {"user": {"username": "far", "extra": {"k": 1}}},
+        {"user": {"username": "far"}, "audiences": 7},
+    ],
+)
+async def test_an_answer_that_is_no_review_lets_nobody_in(
+    tmp_path: Path, other: OtherServer, status: Obj
+) -> None:
+    other.answer = lambda spec: {"authenticated": True, **status}
+    async with serving(webhook=other.kubeconfig(tmp_path)) as (http, _):
+        assert (await who(http, "good")).code == 401
 
 
 # --- what they are made of

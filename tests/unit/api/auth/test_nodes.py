@@ -145,6 +145,16 @@ async def test_a_node_makes_volumes_of_its_own_disk(http: Http, node: As) -> Non
         'persistentvolumes "b" is forbidden: node "one" can only write volumes that are on it'
     )
     assert (await node(OTHER, "DELETE", f"{path}/a")).code == 403
+    # By a volume that a pod of its own uses it would read any secret that the volume names.
+    greedy = volume("c", "one")
+    secret = {"name": "root", "namespace": "kube-system"}
+    greedy["spec"]["csi"] = {"driver": "d", "volumeHandle": "h", "nodeStageSecretRef": secret}
+    del greedy["spec"]["local"]
+    refused = await node(ONE, "POST", path, greedy)
+    assert refused.message.endswith('node "one" can only write volumes that refer to no secret')
+    await http.made(path, greedy)
+    patched = await node(ONE, "PATCH", f"{path}/c", {"metadata": {"labels": {"a": "b"}}}, media_type=MERGE)
+    assert patched.code == 403
 
 
 async def test_who_only_calls_himself_a_node_is_none(acting: As) -> None:

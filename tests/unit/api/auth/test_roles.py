@@ -331,6 +331,22 @@ async def test_who_may_only_read_runs_nothing_by_a_websocket(http: Http) -> None
     )
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+async def test_who_may_only_read_through_a_proxy_changes_nothing_by_an_upgrade(
+    http: Http, method: str
+) -> None:
+    rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}
+    await http.made(ROLES, role("looks", rule))
+    await bind(http, "looks", "Role", "looks", "eve")
+    headers = {"Impersonate-User": "eve", "Connection": "Upgrade", "Upgrade": "websocket"}
+    refused = await http(method, f"{DEFAULT}/pods/a/proxy/x", headers=headers)
+    verb = {"PUT": "update", "POST": "create"}.get(method, method.lower())
+    assert f'User "eve" cannot {verb} resource "pods/proxy"' in refused.message
+    headers["Impersonate-User"] = "system:admin"
+    headers["Impersonate-Group"] = "system:masters"
+    assert (await http("TRACE", f"{DEFAULT}/pods/a/proxy/x", headers=headers)).code == 405
+
+
 async def test_what_is_missing_is_not_created_by_an_update_of_what_cannot_be(http: Http, acting: As) -> None:
     rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["update"]}
     await http.made(ROLES, role("updates", rule))

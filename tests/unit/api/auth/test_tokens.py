@@ -230,3 +230,17 @@ def test_a_token_outlives_a_change_of_keys_and_of_the_issuer(tmp_path: Path) -> 
     (tmp_path / "none").write_text("x")
     with pytest.raises(ValueError, match="holds no key in PEM"):
         SigningKeys(new, [tmp_path / "none"])
+
+
+def test_an_audience_is_no_part_of_another(tmp_path: Path) -> None:
+    account = {"metadata": {"name": "robot", "namespace": "default", "uid": "u"}}
+    keys = SigningKeys(pki.ensure_signing_key(tmp_path / "key"))
+    own = Tokens(keys, ["https://a"], ["api"], lambda *_: account, lambda: datetime.now(UTC))
+    text, _ = own.issue(account, (), 600)
+    for audience, held in (("api", True), ("api-of-others", False)):
+        claims = {**jwt.decode(text, options={"verify_signature": False}), "aud": audience}
+        if held:
+            assert own.check(keys.sign(claims))[1] == ["api"]
+        else:
+            with pytest.raises(StatusError):
+                own.check(keys.sign(claims))

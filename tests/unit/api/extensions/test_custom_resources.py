@@ -289,3 +289,29 @@ async def test_a_rule_that_takes_too_long_ends_the_judging(http: Http) -> None:
         "spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': no further "
         "validation rules will be run due to call cost exceeds limit for rule: self.l.all" in reply.message
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "why"),
+    [
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}, 201, ""),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": None}, 201, ""),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": 5}, 400, "cannot unmarshal number"),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": []}, 400, "cannot unmarshal array"),
+        ({"apiVersion": 1, "kind": "Pod"}, 422, "spec.apiVersion: Invalid value: 1: must be a string"),
+        ({"apiVersion": "a/b/c", "kind": "Pod"}, 422, "unexpected GroupVersion string: a/b/c"),
+        ({"apiVersion": "v1", "kind": "a b"}, 422, "may have mixed case, but should otherwise match"),
+        ({"kind": "Pod"}, 422, "spec.apiVersion: Required value: must not be empty"),
+    ],
+)
+async def test_an_embedded_object_has_what_makes_an_object(
+    http: Http, given: Obj, code: int, why: str
+) -> None:
+    embedded = {
+        "type": "object",
+        "x-kubernetes-embedded-resource": True,
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    await established(http, definition(embedded))
+    answered = await http.post(TABS, {**tab(), "spec": given})
+    assert (answered.code, why in json.dumps(answered.obj)) == (code, True), answered.obj

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,8 +37,8 @@ def asked() -> Exchange:
     return Exchange({"method": "GET", "path": "/x", "query_string": b"", "headers": []}, nothing, nothing)
 
 
-def level(name: str, *, shares: int = 10, length: int = 3, reject: bool = False) -> Obj:
-    queuing = {"queues": 8, "handSize": 1, "queueLengthLimit": length}
+def level(name: str, *, shares: int = 10, length: int = 3, queues: int = 8, reject: bool = False) -> Obj:
+    queuing = {"queues": queues, "handSize": 1, "queueLengthLimit": length}
     response = {"type": "Reject"} if reject else {"type": "Queue", "queuing": queuing}
     limited = {"nominalConcurrencyShares": shares, "limitResponse": response, "borrowingLimitPercent": 0}
     return {"metadata": {"name": name, "uid": f"of-{name}"}, "spec": {"type": "Limited", "limited": limited}}
@@ -118,6 +121,42 @@ async def test_a_full_queue_sends_away_with_the_time_to_come_again(fairness: Fai
     assert numbers(fairness, "rejected_requests_total") == {("narrow", "accounts", "queue-full"): 1}
     hold.set()
     await asyncio.gather(*tasks)
+
+
+async def test_queues_that_nobody_waits_in_cost_nothing() -> None:
+    fairness = Fairness(1, lambda prefix: 0)
+    vast = level("narrow", queues=10_000_000)
+    before = tracemalloc_of(lambda: fairness.configure([vast, catch_all()], [schema("accounts", "narrow")]))
+    assert before < 1 << 20
+    hold = asyncio.Event()
+    order: list[str] = []
+    tasks = [asyncio.create_task(come(fairness, f"a{turn}", order, hold=hold)) for turn in range(3)]
+    await asyncio.sleep(0)
+    assert order == ["a0"]
+    hold.set()
+    await asyncio.gather(*tasks)
+    assert order == ["a0", "a1", "a2"]
+
+
+async def test_flows_of_long_names_are_not_remembered(fairness: Fairness) -> None:
+    def ask(namespace: str) -> None:
+        exchange = asked()
+        fairness.enter(exchange, account("a"), READ._replace(namespace=namespace))
+        assert exchange.seat is not None
+        exchange.seat.leave()
+
+    assert tracemalloc_of(lambda: [ask(f"{turn}{'x' * 100_000}") for turn in range(20)]) < 1 << 20
+
+
+def tracemalloc_of(work: Callable[[], object]) -> int:
+    """Bytes that are left of it."""
+    tracemalloc.start()
+    try:
+        work()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_level_without_queues_sends_away_at_once() -> None:

@@ -82,7 +82,8 @@ def test_nothing_else_of_the_pod_is_taken_from_a_resize() -> None:
         (
             changed("initContainers", 0, "resources", to={"requests": {"cpu": "2"}}),
             "spec.initContainers[0]",
-            "Forbidden: non-sidecar init containers with a resize policy of RestartContainer cannot be resized",
+            "Forbidden: non-sidecar init containers with a resize policy of RestartContainer "
+            "cannot be resized",
         ),
         (
             changed("containers", to=POD["spec"]["containers"][:1]),

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from podium.api.aggregation.availability import Verdict, judge, with_condition
 from podium.api.aggregation.remote import Remote, action_of, identity, remote_of
-from podium.api.auth.users import User
+from podium.api.auth.users import SYSTEM, User
 from podium.api.server import ApiServer
 from podium.api.types import Obj
 from podium.api.types.resources import CONFIG_MAPS
@@ -110,6 +111,18 @@ async def test_its_schema_is_in_openapi_v3(http: Http, sample: Sample) -> None:
     paths = (await http.get("/openapi/v3")).obj["paths"]
     reply = await http.get(paths[API[1:]]["serverRelativeURL"].partition("?")[0])
     assert reply.obj["info"]["title"] == "wardle"
+
+
+@pytest.mark.parametrize("more", ["/flunders", "/../../../..", "/%2e%2e/secrets", "%3Fa=b", "/%0d%0aX"])
+async def test_only_its_schema_is_asked_for_in_the_servers_name(
+    http: Http, sample: Sample, more: str
+) -> None:
+    await ready(http, sample)
+    sample.headers.clear()
+    url = URL(f"{http.base}/openapi/v3{API}{more}", encoded=True)
+    async with http.session.get(url) as response:
+        assert response.status in (400, 404)
+    assert all(each["X-Remote-User"] != SYSTEM.name for each in sample.headers)
 
 
 async def test_its_schema_is_in_openapi_v2(http: Http, sample: Sample) -> None:

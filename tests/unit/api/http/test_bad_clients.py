@@ -127,6 +127,16 @@ async def test_a_body_that_does_not_come_ends_with_the_requests_deadline() -> No
         assert await raw.end() == b""
 
 
+async def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(connect: Connect) -> None:
+    raw = await connect()
+    raw.send("GET /api/v1/namespaces/default HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+    raw.send("GET /api/v1/namespaces/none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    answers = [await raw.answer() for _ in range(3)]
+    assert [code for code, _ in answers] == [200, 200, 404]
+    assert [json.loads(body)["kind"] for _, body in answers] == ["Namespace", "Namespace", "Status"]
+    assert await raw.end() == b""
+
+
 async def test_a_body_that_nobody_reads_does_not_keep_the_connection(
     server: ApiServer, connect: Connect
 ) -> None:

@@ -157,6 +157,20 @@ async def test_an_answer_that_there_is_not_is_not_acceptable(http: Http) -> None
     assert (reply.code, reply.reason) == (406, "NotAcceptable")
 
 
+@pytest.mark.parametrize("query", ["resourceVersion", "limit", "watch=1&timeoutSeconds"])
+@pytest.mark.parametrize("number", ["9" * 5000, "%C2%B2", "1_0", "9" * 25])
+async def test_a_number_that_is_none_is_a_bad_request(http: Http, query: str, number: str) -> None:
+    reply = await http.get(f"{MAPS}?{query}={number}")
+    assert (reply.code, "strconv.Parse" in reply.message) == (400, True)
+
+
+async def test_a_watch_may_be_as_long_as_a_number_can_say(http: Http) -> None:
+    async with http.watch(MAPS, timeoutSeconds=10**17) as events:
+        await http.made(MAPS, {"metadata": {"name": "a"}})
+        while (await events.next())["object"]["metadata"]["name"] != "a":
+            pass
+
+
 async def test_deleting_twice_says_that_it_is_not_there(http: Http) -> None:
     reply = await http.delete(f"{MAPS}/a")
     assert (reply.code, reply.reason) == (404, "NotFound")

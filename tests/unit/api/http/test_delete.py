@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from podium.api.server import ApiServer
 from tests.unit.api.http.harness import CORE, DEFAULT, Http, config_map, deployment, pod
 
@@ -28,6 +30,19 @@ async def test_preconditions_must_hold(http: Http) -> None:
         assert (reply.code, reply.reason) == (409, "Conflict")
     right = {"uid": obj["metadata"]["uid"], "resourceVersion": obj["metadata"]["resourceVersion"]}
     assert (await http.delete(f"{MAPS}/a", {"preconditions": right})).code == 200
+
+
+@pytest.mark.parametrize("seconds", [10**12, 99999999999999])
+async def test_grace_without_an_end_ends_at_some_time(http: Http, seconds: int) -> None:
+    await http.made(PODS, pod("a", node="one"))
+    reply = await http.delete(f"{PODS}/a", {"gracePeriodSeconds": seconds})
+    assert (reply.code, reply.obj["metadata"]["deletionTimestamp"][:2]) == (200, "21")
+    assert (await http.delete(f"{PODS}/a", gracePeriodSeconds=seconds)).code == 200
+
+
+async def test_preconditions_are_nothing_for_a_query(http: Http) -> None:
+    await http.made(MAPS, {"metadata": {"name": "a"}})
+    assert (await http.delete(f"{MAPS}/a", preconditions="x")).code == 200
 
 
 async def test_finalizers_keep_an_object_until_they_are_gone(http: Http) -> None:
@@ -115,6 +130,24 @@ async def test_a_collection_is_deleted_as_far_as_it_is_selected(http: Http) -> N
     await http.delete(MAPS)
     assert (await http.get(MAPS)).names == []
     assert "elsewhere" in (await http.get(f"{CORE}/configmaps")).names
+
+
+async def test_a_collection_is_deleted_as_the_options_say(http: Http) -> None:
+    for name in ("a", "b", "c"):
+        await http.made(MAPS, config_map(name))
+    tried = await http.delete(MAPS, {"dryRun": ["All"]})
+    assert (tried.code, tried.names) == (200, ["a", "b", "c"])
+    assert (await http.delete(MAPS, dryRun="All")).names == ["a", "b", "c"]
+    assert (await http.get(MAPS)).names == ["a", "b", "c"]
+    assert (await http.delete(MAPS, {"preconditions": {"uid": "another"}})).code == 409
+    kept = await http.delete(MAPS, {"propagationPolicy": "Foreground"}, fieldSelector="metadata.name!=c")
+    assert kept.names == ["a", "b"]
+    held = (await http.get(f"{MAPS}/a")).obj["metadata"]
+    assert (held["finalizers"], "deletionTimestamp" in held) == (["foregroundDeletion"], True)
+    assert (await http.delete(MAPS, limit=1)).names == ["a"]
+    assert "deletionTimestamp" not in (await http.get(f"{MAPS}/c")).obj["metadata"]
+    refused = await http.delete(MAPS, {"propagationPolicy": "Sideways"})
+    assert (refused.code, refused.reason) == (422, "Invalid")
 
 
 async def test_a_deletion_has_a_revision_of_its_own(http: Http, server: ApiServer) -> None:

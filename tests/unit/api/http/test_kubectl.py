@@ -224,3 +224,28 @@ async def test_an_api_whose_server_is_away_does_not_keep_the_others_from_being_l
     assert "flunders" not in listed
     with pytest.raises(Failed, match="ServiceUnavailable"):
         await kubectl("get", "--raw", API)
+
+
+async def test_an_editor_changes_what_is_there_and_says_what_it_may_not(
+    kubectl: Kubectl, environment: dict[str, str]
+) -> None:
+    await kubectl("create", "configmap", "words", "--from-literal=a=old")
+    environment["KUBE_EDITOR"] = "sed -i s/old/new/"
+    assert "configmap/words edited" in await kubectl("edit", "configmap", "words")
+    assert await kubectl("get", "configmap", "words", "-o", "jsonpath={.data.a}") == "new"
+    assert "Edit cancelled, no changes made" in await kubectl("edit", "configmap", "words")
+    environment["KUBE_EDITOR"] = "sed -i s/new/7/"
+    with pytest.raises(Failed, match="no valid changes"):
+        await kubectl("edit", "configmap", "words", "--validate=false")
+
+
+@pytest.mark.parametrize("where", [(), ("--server-side",)])
+async def test_a_difference_is_shown_and_nothing_is_changed(kubectl: Kubectl, where: tuple[str, ...]) -> None:
+    def words(text: str) -> dict[str, object]:
+        return manifest({"metadata": {"name": "words"}, "data": {"a": text}}, "ConfigMap")
+
+    await kubectl("apply", *where, "-f", "-", stdin=words("old"))
+    assert await kubectl("diff", *where, "-f", "-", stdin=words("old")) == ""
+    with pytest.raises(Failed):
+        await kubectl("diff", *where, "-f", "-", stdin=words("new"))
+    assert await kubectl("get", "configmap", "words", "-o", "jsonpath={.data.a}") == "old"

@@ -51,9 +51,18 @@ def test_a_pages_links_change_and_nothing_else(page: bytes, expected: bytes) -> 
     assert rewritten(page, "/p", ORIGIN) == expected
 
 
-def test_pages_that_are_never_closed_take_no_longer_than_others() -> None:
-    page = b"<a '" * 100_000 + b"<script>" * 1000
-    assert rewritten(page, "/p", ORIGIN) == page
+@pytest.mark.parametrize(
+    "piece",
+    [b"<a '", b"<a ", b"<!--", b"<script>", b"<script ", b"<title>", b'<a href="', b"<a href", b"</script "],
+)
+def test_pages_that_are_never_closed_take_no_longer_than_others(piece: bytes) -> None:
+    page = b'<a href="/x">' + piece * 200_000
+    assert rewritten(page, "/p", ORIGIN) == b'<a href="/p/x">' + piece * 200_000
+
+
+def test_what_is_begun_in_one_tag_is_ended_by_no_other() -> None:
+    page = b"<script>'<script>\"</script><a href=/x>"
+    assert rewritten(page, "/p", ORIGIN) == b"<script>'<script>\"</script><a href=/p/x>"
 
 
 def test_a_page_is_known_by_its_type() -> None:

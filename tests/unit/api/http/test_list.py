@@ -26,6 +26,21 @@ async def test_a_list_is_a_list_kind_with_the_newest_revision(http: Http, server
     assert empty.obj["items"] == []
 
 
+async def test_the_objects_in_a_list_leave_it_to_the_list_to_say_what_they_are(http: Http) -> None:
+    maps = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"kind": "x"}},
+        {"metadata": {"name": "b"}},
+        {"data": {"text": "x" * (600 << 10)}, "metadata": {"name": "c"}, "kind": "ConfigMap"},
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "d"}},
+    ]
+    for each in maps:
+        await http.made(MAPS, each)
+    items = (await http.get(MAPS)).obj["items"]
+    single = [(await http.get(f"{MAPS}/{each['metadata']['name']}")).obj for each in maps]
+    assert [{"kind": "ConfigMap", "apiVersion": "v1", **item} for item in items] == single
+    assert not any("kind" in item or "apiVersion" in item for item in items)
+
+
 async def test_a_list_of_all_namespaces_has_all(http: Http) -> None:
     await http.made(MAPS, config_map("a"))
     await http.made(f"{CORE}/namespaces/kube-system/configmaps", config_map("b"))

@@ -119,3 +119,13 @@ async def test_a_request_that_takes_too_long_is_answered_so() -> None:
 async def test_a_body_that_is_too_large_is_refused(http: Http) -> None:
     reply = await http("POST", MAPS, b"{" + b" " * (3 << 20), {"Content-Type": "application/json"})
     assert (reply.code, reply.reason) == (413, "RequestEntityTooLarge")
+
+
+async def test_what_clients_make_up_makes_no_series_of_its_own(http: Http, nobody: Http) -> None:
+    for turn in range(3):
+        await http("GET", f"{DEFAULT}/pods/a/made-up-{turn}")
+        await http("GET", f"/made/up/{turn}")
+    _, told = await text(http, "/metrics")
+    assert "apiserver_request_total{" in told
+    assert "made-up" not in told
+    assert "/made" not in told

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import ssl
 from typing import Any
 
+import aiohttp
+
+from podium.api.server import ApiServer
 from tests.unit.api.http.harness import CORE, DEFAULT, METADATA, TABLE, Http, config_map, pod
 
 MAPS = f"{DEFAULT}/configmaps"
@@ -71,6 +77,21 @@ async def test_one_objects_metadata_can_be_asked_for(http: Http) -> None:
     await http.made(MAPS, config_map("a", key="value"))
     obj = (await ask(http, f"{MAPS}/a", METADATA)).obj
     assert (obj["kind"], "data" in obj) == ("PartialObjectMetadata", False)
+
+
+async def test_who_would_rather_have_protobuf_gets_lists_of_metadata_that_do_not_repeat_the_kind(
+    http: Http,
+) -> None:
+    await http.made(MAPS, config_map("a"))
+    form = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    for accept, repeated in (
+        (f"application/json;{form}", True),
+        (f"application/vnd.kubernetes.protobuf;{form},application/json;{form}", False),
+    ):
+        listed = (await ask(http, MAPS, accept)).obj
+        assert listed["kind"] == "PartialObjectMetadataList"
+        assert ["kind" in item for item in listed["items"]] == [repeated] * len(listed["items"])
+        assert listed["items"][0]["metadata"]["name"] == "a"
 
 
 async def test_a_form_that_is_unknown_is_passed_over_for_the_next(http: Http) -> None:
@@ -168,3 +189,26 @@ async def test_openapi_v2_is_protobuf_for_who_asks_for_it(http: Http) -> None:
         assert (await http("GET", "/openapi/v2", headers=known)).code == 304
     assert (await http("GET", "/openapi/v2", headers={"Accept": "application/cbor"})).code == 406
     assert (await http("GET", "/openapi/v3/api/v1", headers={"Accept": asked})).code == 406
+
+
+async def test_what_is_long_is_compressed_for_who_is_on_another_machine(
+    server: ApiServer, address: tuple[str, int], http: Http
+) -> None:
+    for index in range(8):
+        await http.made(MAPS, {"metadata": {"name": f"map-{index}"}, "data": {"text": "x" * 40_000}})
+    context, pair = ssl.create_default_context(cafile=server.ca_file), server.admin()
+    context.load_cert_chain(pair.cert, pair.key)
+    far = aiohttp.TCPConnector(ssl=context, local_addr=("127.0.0.2", 0))
+    async with aiohttp.ClientSession(connector=far, auto_decompress=False) as session:
+        for path, accepts, compressed in (
+            (MAPS, "gzip", True), (MAPS, "identity", False), (f"{MAPS}/map-0", "gzip", False),
+        ):  # fmt: skip
+            async with session.get(http.base + path, headers={"Accept-Encoding": accepts}) as response:
+                body = await response.read()
+                assert (response.headers.get("Content-Encoding") == "gzip") is compressed
+                assert int(response.headers["Content-Length"]) == len(body)
+                if compressed:
+                    assert response.headers["Vary"].lower() == "accept-encoding"
+                assert json.loads(gzip.decompress(body) if compressed else body)["kind"].startswith(
+                    "ConfigMap"
+                )

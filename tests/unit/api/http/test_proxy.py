@@ -288,6 +288,13 @@ def served(server: ApiServer) -> ssl.SSLContext:
     return context
 
 
+@pytest.fixture
+def open_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods may be on this machine."""
+    monkeypatch.setattr("podium.api.proxy.is_a_pods", lambda address: True)
+
+
+@pytest.mark.usefixtures("open_pods")
 async def test_a_pod_is_reached_over_tls_whoever_signed_its_certificate(
     http: Http, server: ApiServer, served: ssl.SSLContext
 ) -> None:
@@ -300,6 +307,7 @@ async def test_a_pod_is_reached_over_tls_whoever_signed_its_certificate(
     site.close()
 
 
+@pytest.mark.usefixtures("open_pods")
 async def test_what_is_no_page_passes_as_it_is(http: Http, server: ApiServer) -> None:
     site = Site(b'<a href="/b">', b"Content-Type: text/plain")
     port = await site.start(server)
@@ -309,6 +317,47 @@ async def test_what_is_no_page_passes_as_it_is(http: Http, server: ApiServer) ->
     site.close()
 
 
+@pytest.mark.parametrize("named", ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "x"])
+async def test_what_a_pod_calls_its_address_does_not_lead_to_this_machine(
+    http: Http, server: ApiServer, named: str
+) -> None:
+    made = pod("liar", node="one") | {"status": {"podIP": named}}
+    made["metadata"]["namespace"] = "default"
+    await server.store.create("/registry/core/pods/default/liar", made)
+    refused = await http.get(f"{PODS}/liar:22/proxy/")
+    assert (refused.code, refused.message) == (400, "address not allowed")
+
+
+async def test_a_service_that_is_elsewhere_is_not_reached_through_the_server(http: Http) -> None:
+    spec = {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": 22}]}
+    await http.made(f"{DEFAULT}/services", {"metadata": {"name": "away"}, "spec": spec})
+    refused = await http.get(f"{DEFAULT}/services/away:22/proxy/")
+    assert (refused.code, refused.message) == (503, 'no endpoints available for service "away"')
+
+
+async def test_a_service_leads_to_addresses_and_not_to_names(http: Http) -> None:
+    spec = {"ports": [{"port": 22}]}
+    await http.made(f"{DEFAULT}/services", {"metadata": {"name": "named"}, "spec": spec})
+    await http.made(
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        {
+            "metadata": {"name": "named", "labels": {"kubernetes.io/service-name": "named"}},
+            "addressType": "FQDN",
+            "ports": [{"port": 22}],
+            "endpoints": [{"addresses": ["server.internal"]}],
+        },
+    )
+    refused = await http.get(f"{DEFAULT}/services/named:22/proxy/")
+    assert (refused.code, refused.message) == (503, 'no endpoints available for service "named"')
+
+
+@pytest.mark.parametrize("port", ["99999999", "0", "²", "-1"])
+async def test_a_proxys_port_is_one(http: Http, node: Node, port: str) -> None:
+    refused = await http.get(f"{CORE}/nodes/one:{port}/proxy/")
+    assert (refused.code, refused.message) == (400, f'invalid node request "one:{port}"')
+
+
+@pytest.mark.usefixtures("open_pods")
 async def test_a_proxy_without_a_path_redirects_to_the_root(http: Http, server: ApiServer) -> None:
     site = Site(b"root")
     port = await site.start(server)

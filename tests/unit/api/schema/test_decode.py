@@ -275,6 +275,13 @@ k: 0.5
     }
 
 
+def test_integers_that_no_integer_has_room_for_are_read_as_json_reads_them() -> None:
+    numbers = b"0xffffffffffffffff", b"18446744073709551616", b"0x1" + b"0" * 30, b"-9223372036854775809"
+    for number in numbers:
+        found, _ = decode_body(b"a: " + number, "application/yaml")
+        assert orjson.loads(orjson.dumps(found)) == pytest.approx({"a": int(number, 0)})
+
+
 def test_yaml_duplicates_carry_their_line() -> None:
     value, duplicates = decode_body(
         b"a: 1\nb:\n  c: 1\n  c: 2\n", "application/yaml; charset=utf-8", strict=True
@@ -288,6 +295,7 @@ BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 BAD_YAML: dict[str, tuple[bytes, str]] = {
     "syntax": (b"a: [", "yaml:"),
+    "no number": (b"a: 0x1" + b"0" * 300, "yaml:"),
     "tabs": (b"a:\n\t- b", "yaml:"),
     "two documents": (b"a: 1\n---\nb: 1\n", "yaml:"),
     "invalid utf-8": (b"a: \xff", "invalid UTF-8"),

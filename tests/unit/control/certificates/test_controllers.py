@@ -4,6 +4,7 @@ forget."""
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,17 @@ from podium.api.server import ApiServer, ServerConfig
 from podium.api.types.errors import StatusError
 from podium.api.types.meta import timestamp
 from podium.api.types.resources import CERTIFICATE_SIGNING_REQUESTS, CONFIG_MAPS, NODES, SECRETS
-from podium.cli import clusterinfo, jointokens
+from podium.cli import clusterinfo, join, jointokens, renewal
 from podium.cli.cluster import Cluster
 from podium.client.https import HttpsClient
 from podium.client.kubeconfig import Connection
 from podium.control.manager import ControllerManager, ManagerConfig
+from podium.runtime.cgroups import Cgroups
+from podium.runtime.containerd import Containerd
+from podium.runtime.interfaces import PodView
+from podium.runtime.logs import Outputs
 from podium.runtime.node import identity
+from podium.runtime.nodeapi import Node, NodeApiConfig, NodeServer
 from tests.unit import signing
 from tests.unit.frozen import FrozenClient
 
@@ -291,3 +297,68 @@ async def test_a_node_renews_its_own_certificate_and_goes_on_with_it(world: Worl
         for entry in (await world.server.client.list(CERTIFICATE_SIGNING_REQUESTS)).items
     }
     assert messages["system:node:a"].startswith("Auto approving self kubelet client certificate")
+
+
+async def test_a_node_replaces_its_certificates_before_they_end_and_goes_on(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(data_dir=str(tmp_path), node_name="a", node_address="127.0.0.1")
+    own = identity.client_certificate(cluster.pki, "a")
+    joining = world.client((await world.token()).bearer)
+    async with asyncio.timeout(20):
+        await identity.obtain(joining, own)
+    await joining.close()
+    (cluster.pki / "ca.crt").write_bytes(world.ca)
+    join.write_kubeconfig(cluster, world.url, world.ca, own)
+    node = HttpsClient.from_kubeconfig(cluster.node_kubeconfig)
+    await node.create(NODES, {"metadata": {"name": "a"}})
+    addresses = [{"type": "InternalIP", "address": "127.0.0.1"}]
+    await node.patch(NODES, "a", {"status": {"addresses": addresses}}, subresource="status")
+    serving = identity.serving_certificate(cluster.pki, "a", ["127.0.0.1"])
+    async with asyncio.timeout(20):
+        await identity.obtain(node, serving)
+    config = NodeApiConfig(
+        "a", "127.0.0.1", str(serving.cert), str(serving.key), str(cluster.pki / "ca.crt"),
+        port=0, run_dir=str(tmp_path / "exec"),
+    )  # fmt: skip
+    containerd = Containerd(str(tmp_path / "none.sock"))
+    renewed = asyncio.Event()
+
+    class Api(NodeServer):
+        def renew(self) -> None:
+            super().renew()
+            renewed.set()
+
+    api = Api(Node(config, PodsOf(), Outputs(), containerd, Cgroups("none")))
+    await api.start()
+
+    async def shown() -> str:
+        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", api.port))
+
+    before = own.cert.read_text(), await shown()
+    # From now on each is past its time.
+    monkeypatch.setattr(identity, "RENEWED_AFTER", -1.0)
+    keeping = asyncio.create_task(renewal.keep(cluster, node, api))
+    async with asyncio.timeout(20):
+        await renewed.wait()
+    monkeypatch.undo()
+    assert before[0] != own.cert.read_text()
+    assert before[1] != await shown()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert identity.good(own)
+    assert identity.good(serving)
+    assert (await node.get(NODES, "a"))["metadata"]["name"] == "a"
+    await node.close()
+    await api.stop()
+    await containerd.close()
+
+
+class PodsOf:
+    """A node without pods."""
+
+    def view(self, namespace: str, name: str, uid: str = "") -> None:
+        return None
+
+    def views(self) -> list[PodView]:
+        return []
