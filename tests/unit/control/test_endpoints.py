@@ -77,7 +77,8 @@ async def test_a_service_without_selector_keeps_what_its_owner_wrote(cluster: Te
     meta = {"name": "manual", "namespace": "test"}
     await cluster.client.create(ENDPOINTS, {"metadata": meta, "subsets": subsets})
     await cluster.client.create(SERVICES, service())
-    await cluster.until(ENDPOINT_SLICES, lambda found: len(found) == 1)
+    # One that mirrors what the owner wrote, one of the Service with a selector.
+    await cluster.until(ENDPOINT_SLICES, lambda found: len(found) == 2)
     kept = await cluster.client.get(ENDPOINTS, "manual", "test")
     assert kept["subsets"][0]["addresses"] == [{"ip": "192.0.2.1"}]
 
