@@ -27,7 +27,7 @@ from tests.conformance.fuzz.target import Target, fault
 from tests.conformance.objects import Obj
 from tests.unit.api.contract.examples import EXAMPLES
 
-SECONDS = float(os.environ.get("PODIUM_FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("PODIUM_FUZZ_SECONDS", "6"))
 SEED = int(os.environ.get("PODIUM_FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 CONFIG_MAPS = "/api/v1/namespaces/fuzz/configmaps"
 # MiB that a server may grow by while it is fired at: caches fill up, and what was deleted stays in the history.
@@ -188,8 +188,10 @@ def test_what_was_made_is_read_patched_applied_and_deleted_as_it_is(ask: Caller)
     """Examples of many kinds with a place or two spoiled: whatever the server takes, it keeps to."""
 
     @settings(SETTLED, max_examples=int(8 * SECONDS))
-    @given(st.randoms(use_true_random=False), st.sampled_from(EXAMPLES))
-    def life(chance: random.Random, example: Any) -> None:
+    @given(st.integers(0, 2**32 - 1), st.sampled_from(EXAMPLES))
+    def life(seed: int, example: Any) -> None:
+        # What is drawn depends on what the server answers: a seed, not draws, is what can be repeated.
+        chance = random.Random(seed)
         values = Calls(chance, ask.documents).values
         collection = example.resource.path("fuzz" if example.resource.namespaced else "")
         code, obj = ask("POST", collection, values.spoiled(example.made("life")))
@@ -222,7 +224,9 @@ def test_what_was_made_is_read_patched_applied_and_deleted_as_it_is(ask: Caller)
             ask("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
             ask("DELETE", f"{path}?gracePeriodSeconds=0")
             ask("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
-        assert ask("GET", path)[0] == 404
+        code, left = ask("GET", path)
+        # A namespace waits to be emptied, and nobody here does that.
+        assert code == 404 or (example.resource.kind, left["status"]["phase"]) == ("Namespace", "Terminating")
 
     life()
 
@@ -239,7 +243,7 @@ def test_names_and_paths_of_any_text_reach_nothing_else(ask: Caller) -> None:
             f"{CONFIG_MAPS}/{part}",
             f"/api/v1/namespaces/{part}/pods/x",
             f"/apis/{part}",
-            f"/{part}",
+            f"/{part.lstrip('/')}",
         ):
             code, answered = ask("GET", target)
             assert code in (200, 301, 307, 400, 404, 405, 403, 406), (target, code)
