@@ -104,9 +104,11 @@ def test_a_mirror_that_is_deleted_comes_again_and_the_pod_does_not_notice(
 ) -> None:
     name = manifests.write(static["metadata"]["name"], static)
     before = ready(kubectl, name)
-    kubectl("delete", "pod", name)
+    # kubectl waits for the name to be free if it looks when the next mirror has already come.
+    kubectl("delete", "pod", name, "--wait=false")
+    uid = before["metadata"]["uid"]
+    eventually(lambda: looks(kubectl, name), lambda found: bool(found) and found["metadata"]["uid"] != uid)
     after = ready(kubectl, name)
-    assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert container_id(after) == container_id(before)
     assert after["status"]["startTime"] == before["status"]["startTime"]
 
