@@ -153,11 +153,13 @@ async def test_hooks_run_after_the_start_and_before_the_end(world: World) -> Non
         "postStart": {"exec": {"command": ["sh", "-c", "echo started > /v/post"]}},
         "preStop": {"exec": {"command": ["sh", "-c", "echo stopping > /v/pre"]}},
     }
-    script = "trap 'cat /v/post /v/pre > /dev/termination-log; exit 0' TERM; while true; do sleep 0.05; done"
+    end = "cat /v/post /v/pre > /dev/termination-log; exit 0"
+    script = f"trap '{end}' TERM; echo on; while true; do sleep 0.05; done"
     mounts = [{"name": "v", "mountPath": "/v"}]
     spec = {"volumes": [{"name": "v", "emptyDir": {}}]}
     await world.run("hooks", "sh", "-c", script, spec=spec, lifecycle=hooks, volumeMounts=mounts)
     await world.until("hooks", ready)
+    await world.log("hooks", "on\n")
     await world.delete("hooks")
     seen = await world.until_gone("hooks")
     ends = [state(obj)["terminated"]["message"] for obj in seen if "terminated" in state(obj)]
@@ -165,9 +167,11 @@ async def test_hooks_run_after_the_start_and_before_the_end(world: World) -> Non
 
 
 async def test_a_deleted_pod_ends_in_order_and_leaves_nothing(world: World) -> None:
-    script = "trap 'exit 0' TERM; while true; do sleep 0.05; done"
+    script = "trap 'exit 0' TERM; echo on; while true; do sleep 0.05; done"
     await world.run("bye", "sh", "-c", script)
     await world.until("bye", ready)
+    # Started is not yet running: until then a signal ends runc's own process.
+    await world.log("bye", "on\n")
     await world.delete("bye")
     seen = await world.until_gone("bye")
     assert seen[-2]["status"]["phase"] == "Succeeded"
@@ -178,8 +182,9 @@ async def test_a_deleted_pod_ends_in_order_and_leaves_nothing(world: World) -> N
 
 
 async def test_a_container_that_does_not_listen_is_killed_after_its_grace(world: World) -> None:
-    await world.run("deaf", *FOREVER)
+    await world.run("deaf", "sh", "-c", "echo on; exec sleep 1000")
     await world.until("deaf", ready)
+    await world.log("deaf", "on\n")
     await world.delete("deaf", grace=1)
     seen = await world.until_gone("deaf")
     assert state(seen[-2])["terminated"]["exitCode"] == 137

@@ -67,7 +67,7 @@ def test_a_full_claim_has_its_size_and_its_neighbours_room(
     images.make(full)
     images.make(other)
     written = fill(staging.mount("pvc-1") / "file")
-    assert 20 * MIB < written <= 32 * MIB
+    assert 16 * MIB < written <= 32 * MIB
     neighbour = staging.mount("pvc-2") / "file"
     neighbour.write_bytes(b"y" * MIB)
     assert neighbour.stat().st_size == MIB
