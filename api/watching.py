@@ -12,7 +12,7 @@ from podium.api.core import Core, shown
 from podium.api.exchange import Exchange
 from podium.api.negotiation import Accepted
 from podium.api.presenting import headers_for, tabulator
-from podium.api.store.base import WatchDropped
+from podium.api.store.base import Batch, Event, WatchDropped
 from podium.api.tables import Tabulator, partial
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, expired
@@ -96,6 +96,8 @@ class _PlainEncoder:
     def __call__(self, step: Step) -> bytes:
         if isinstance(step, Bookmark):
             return _line("BOOKMARK", bookmark(self._resource.kind, self._resource.api_version, step))
+        if isinstance(step, Batch):
+            return step.lines
         if len(step) == 1:
             return step[0].event.wire(step[0].type)
         return b"".join([change.event.wire(change.type) for change in step])
@@ -155,7 +157,7 @@ class _TableEncoder:
         return head
 
 
-def subject(change: Change) -> Outcome:
+def subject(change: Change | Event) -> Outcome:
     """The object of an event. One that a watcher no longer selects is shown as it was while it did."""
     event = change.event
     if change.type != "DELETED" or event.type == "DELETED" or event.prev is None:

@@ -19,14 +19,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, Protocol
 
-from podium.api.store.entry import Entry, Event
+from podium.api.store.entry import Batch, Entry, Event
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
+from podium.api.types.selectors import Selector
 
 # Of `/registry/`, which all keys begin with.
 ROOT = 10
 
 __all__ = [
+    "Batch",
     "Compacted",
     "Entry",
     "Event",
@@ -98,6 +100,11 @@ class Watch(Protocol):
         compacted."""
         ...
 
+    async def before(self, when: float) -> tuple[Event, ...]:
+        """As `__anext__`, but empty when there is nothing until the loop's time is `when`. Ask with the same
+        time as long as that does not change: it costs nothing then."""
+        ...
+
     def close(self) -> None:
         """Idempotent. Must be called by whoever opened the watch."""
         ...
@@ -165,6 +172,16 @@ class Store(Protocol):
     ) -> tuple[Sequence[Entry], int]:
         """What `list` gave at `revision`, from the first key behind `after`, at most `limit` entries (0:
         all), and how many there are behind those. Raises Compacted."""
+        ...
+
+    def learn(self, prefix: str) -> bool:
+        """Looks for some milliseconds at the labels of what lies below `prefix`, all of one resource; whether
+        they are known now, and stay known."""
+        ...
+
+    def selected(self, prefix: str, selector: Selector) -> Sequence[Entry]:
+        """Of what `list` gives, what `selector` selects by its labels, and what nobody can read. `learn`
+        must have said that they are known."""
         ...
 
     def count(self, prefix: str) -> int: ...

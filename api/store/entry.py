@@ -81,6 +81,11 @@ class Entry:
         return decoded
 
     @property
+    def decoded(self) -> bool:
+        """Whether looking at the object costs nothing at the moment."""
+        return self._obj is not None
+
+    @property
     def labels(self) -> Mapping[str, str]:
         labels = self.known_labels
         if labels is None:
@@ -124,6 +129,11 @@ class Event:
         self._cold = False
 
     @property
+    def event(self) -> Event:
+        """To a watcher without a selector, an event is what it sees of it."""
+        return self
+
+    @property
     def key(self) -> str:
         return self.entry.key
 
@@ -157,3 +167,16 @@ class Event:
 
     def __repr__(self) -> str:
         return f"Event({self.type}, {self.entry!r})"
+
+
+class Batch(tuple[Event, ...]):
+    """Events that came at once, as all watchers of the same prefix are given them."""
+
+    _lines = b""
+
+    @property
+    def lines(self) -> bytes:
+        """All their lines, joined once for all watchers."""
+        if not self._lines:
+            self._lines = b"".join([event.wire() for event in self])
+        return self._lines

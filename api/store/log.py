@@ -23,6 +23,7 @@ from podium.api.store.state import BUCKET_SLASHES, State
 from podium.api.store.watch import BACKLOG, Hub, LiveWatch
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, internal, too_large, unavailable
+from podium.api.types.selectors import Selector
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +208,12 @@ class LogStore(Store):
     def list(self, prefix: str) -> Sequence[Entry]:
         return self._state.below(prefix)
 
+    def learn(self, prefix: str) -> bool:
+        return self._state.learn(prefix)
+
+    def selected(self, prefix: str, selector: Selector) -> Sequence[Entry]:
+        return self._state.selected(prefix, selector)
+
     def count(self, prefix: str) -> int:
         return self._state.count(prefix)
 
@@ -281,7 +288,9 @@ class LogStore(Store):
                 continue
 
     async def _write(self, type: str, key: str, obj: Obj, expected: int) -> Entry:
-        prev = await self._admitted(key, expected)
+        prev = self.latest(key)
+        if _revision(prev) != expected:
+            prev = await self._admitted(key, expected)
         if self._closing:
             raise unavailable("the store is closed")
         revision = self._given + 1

@@ -15,6 +15,8 @@ PRAGMAS = (
     "PRAGMA synchronous=FULL",
     # Checkpoints are made beside the writes, never in one.
     "PRAGMA wal_autocheckpoint=0",
+    # What a burst has made of the log is given back when the log begins anew.
+    f"PRAGMA journal_size_limit={16 << 20}",
     "PRAGMA temp_store=MEMORY",
 )
 
@@ -33,13 +35,16 @@ def connect(path: Path, cache_kib: int = 2048) -> sqlite3.Connection:
 def migrate(connection: sqlite3.Connection) -> None:
     """Brings the file to the newest schema, in one transaction per step. Raises StatusError for a file from
     the future."""
-    from sqlite_utils import Database
-
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise internal(
             f"the store has schema {version}, of a newer release; known are up to {len(MIGRATIONS)}"
         )
+    if version == len(MIGRATIONS):
+        return
+    # As large as all else that opening a file takes.
+    from sqlite_utils import Database
+
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

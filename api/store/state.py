@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from podium.api.store.base import bucket_of
 from podium.api.store.entry import Entry
+from podium.api.store.labels import Labels
+from podium.api.types.selectors import Selector
 
 # A prefix with so many is that of a resource, or of a part of one.
 BUCKET_SLASHES = 4
@@ -14,13 +16,14 @@ BUCKET_SLASHES = 4
 
 class Bucket:
     """The entries of one resource. `keys` is sorted; an insert moves pointers only, cheap up to some 100,000
-    keys."""
+    keys. `labels` are there once somebody has asked for them."""
 
-    __slots__ = ("entries", "keys")
+    __slots__ = ("entries", "keys", "labels")
 
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.entries: dict[str, Entry] = {}
+        self.labels: Labels | None = None
 
     def span(self, prefix: str) -> tuple[int, int]:
         """Where the keys with `prefix` begin and end."""
@@ -50,10 +53,14 @@ class State:
         bucket = self._bucket(entry.key)
         if entry.key not in bucket.entries:
             insort(bucket.keys, entry.key)
+        if bucket.labels is not None:
+            bucket.labels.put(entry, bucket.entries.get(entry.key))
         bucket.entries[entry.key] = entry
 
     def remove(self, key: str) -> None:
         bucket = self._bucket(key)
+        if bucket.labels is not None:
+            bucket.labels.remove(bucket.entries[key])
         del bucket.entries[key]
         del bucket.keys[bisect_left(bucket.keys, key)]
 
@@ -63,6 +70,10 @@ class State:
         return bucket is not None and bool(bucket.keys)
 
     def below(self, prefix: str) -> list[Entry]:
+        if prefix.count("/") == BUCKET_SLASHES:
+            # All of a resource: there is nothing to look for.
+            whole = self._buckets.get(prefix)
+            return list(map(whole.entries.__getitem__, whole.keys)) if whole else []
         found: list[Entry] = []
         for bucket in self._buckets_of(prefix):
             if not bucket.keys:
@@ -84,6 +95,22 @@ class State:
             found.extend(map(bucket.entries.__getitem__, bucket.keys[low:end]))
             left += high - end
         return found, left
+
+    def learn(self, prefix: str) -> bool:
+        """See `Store.learn`."""
+        bucket = self._bucket(prefix)
+        if bucket.labels is None:
+            bucket.labels = Labels(bucket.entries)
+        return bucket.labels.learn()
+
+    def selected(self, prefix: str, selector: Selector) -> list[Entry]:
+        """See `Store.selected`."""
+        bucket = self._buckets.get(bucket_of(prefix))
+        if bucket is None or bucket.labels is None:
+            return []
+        low, high = bucket.span(prefix)
+        found = bucket.labels.select(prefix, bucket.keys[low:high], selector)
+        return list(map(bucket.entries.__getitem__, found))
 
     def count(self, prefix: str) -> int:
         spans = (bucket.span(prefix) for bucket in self._buckets_of(prefix))

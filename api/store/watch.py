@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from podium.api.store.base import Watch, WatchDropped, bucket_of
-from podium.api.store.entry import Event
+from podium.api.store.entry import Batch, Event
 
 BACKLOG = 8192
+NOTHING = Batch()
 
 
 class Past(Protocol):
@@ -35,8 +37,11 @@ class LiveWatch(Watch):
         self._past = past
         self._seen = after
         self._live = False
-        self._pending: list[Event] = []
+        # A batch that others may have too, or a list of what came since.
+        self._pending: Batch | list[Event] = NOTHING
         self._waiter: asyncio.Future[None] | None = None
+        self._bell: asyncio.TimerHandle | None = None
+        self._rings = math.inf
         self._closed = False
         self._dropped = False
         self._go_live()
@@ -51,6 +56,9 @@ class LiveWatch(Watch):
         return self
 
     async def __anext__(self) -> tuple[Event, ...]:
+        return await self.before(math.inf)
+
+    async def before(self, when: float) -> tuple[Event, ...]:
         while not self._live and not self._closed:
             # A cancellation leaves the cursor where it was, so that nothing is lost.
             events, self._seen = await self._past.read(self.prefix, self._seen)
@@ -62,16 +70,38 @@ class LiveWatch(Watch):
                 raise WatchDropped(self.prefix)
             if self._closed:
                 raise StopAsyncIteration
-            await self._woken()
-        events, self._pending = self._pending, []
-        return self._hand_out(events)
+            if not await self._woken(when):
+                return NOTHING
+        found, self._pending = self._pending, NOTHING
+        self._seen = found[-1].revision
+        return found if isinstance(found, Batch) else tuple(found)
 
-    async def _woken(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+    async def _woken(self, when: float) -> bool:
+        """False when it is late."""
+        loop = asyncio.get_running_loop()
+        if when != math.inf and loop.time() >= when:
+            return False
+        # A timer for each wait would cost more than the wait.
+        if self._bell is None or self._rings != when:
+            self._silence()
+            if when != math.inf:
+                self._rings = when
+                self._bell = loop.call_at(when, self._ring)
+        self._waiter = loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+        return True
+
+    def _ring(self) -> None:
+        self._bell = None
+        self._wake()
+
+    def _silence(self) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+            self._bell = None
 
     def _go_live(self) -> None:
         """Joins the hub when memory has all that is still missing; both in one step, so that no event falls
@@ -80,27 +110,22 @@ class LiveWatch(Watch):
         if recent is None or self._closed:
             return
         self._live = True
-        self._pending.extend(event for event in recent if event.key.startswith(self.prefix))
+        self._pending = [event for event in recent if event.key.startswith(self.prefix)]
         self._hub.add(self)
 
-    def _hand_out(self, events: list[Event]) -> tuple[Event, ...]:
-        self._seen = events[-1].revision
-        return tuple(events)
-
-    def feed(self, events: Sequence[Event]) -> None:
-        """From the hub: new events of the watch's bucket."""
-        if len(self.prefix) > len(bucket_of(self.prefix)):
-            events = [event for event in events if event.key.startswith(self.prefix)]
-        if not events:
-            return
-        self._pending.extend(events)
+    def feed(self, events: Batch) -> None:
+        """From the hub: new events of the watch's prefix."""
+        if isinstance(self._pending, list):
+            self._pending.extend(events)
+        else:
+            self._pending = [*self._pending, *events] if self._pending else events
         if len(self._pending) > self._hub.backlog:
             self._drop()
         self._wake()
 
     def _drop(self) -> None:
         self._dropped = True
-        self._pending.clear()
+        self._pending = NOTHING
         self._hub.remove(self)
 
     def _wake(self) -> None:
@@ -109,7 +134,8 @@ class LiveWatch(Watch):
 
     def close(self) -> None:
         self._closed = True
-        self._pending.clear()
+        self._pending = NOTHING
+        self._silence()
         self._hub.remove(self)
         self._wake()
 
@@ -136,10 +162,10 @@ class Hub:
         for event in events:
             by_bucket.setdefault(bucket_of(event.key), []).append(event)
         for bucket, mine in by_bucket.items():
-            for watch in tuple(self._watches.get(bucket, ())):
-                watch.feed(mine)
-        for watch in tuple(self._wide):
-            watch.feed([event for event in events if event.key.startswith(watch.prefix)])
+            if peers := self._watches.get(bucket):
+                _hand_out(peers, bucket, mine)
+        if self._wide:
+            _hand_out(self._wide, "", events)
 
     def close(self) -> None:
         for watch in [*self._wide, *(watch for peers in self._watches.values() for watch in peers)]:
@@ -149,3 +175,15 @@ class Hub:
         if watch.prefix.count("/") < 4:
             return self._wide
         return self._watches.setdefault(bucket_of(watch.prefix), set())
+
+
+def _hand_out(watches: set[LiveWatch], whole: str, events: Sequence[Event]) -> None:
+    """All watches of one prefix get the same batch; all `events` are of the prefix `whole`."""
+    batches: dict[str, Batch] = {whole: Batch(events)}
+    for watch in tuple(watches):
+        batch = batches.get(watch.prefix)
+        if batch is None:
+            mine = [event for event in events if event.key.startswith(watch.prefix)]
+            batch = batches[watch.prefix] = Batch(mine)
+        if batch:
+            watch.feed(batch)

@@ -25,7 +25,9 @@ ROWS_PER_STATEMENT = 128
 ROWS_PER_COMMIT = 1024
 CHECKPOINT_BYTES = 4 << 20
 SWEEP_REVISIONS = 256
-BATCHES_PER_SWEEP = 16
+# While there is more to write: fewer than are swept, so that sweeping comes to its end however busy the
+# store is.
+WRITES_PER_SWEEP = 128
 FRAME_BYTES = 4096
 
 
@@ -71,7 +73,7 @@ class Writer(threading.Thread):
         self._refused = -1
         self._logged_bytes = 0
         self._checkpointing = False
-        self._batches = 0
+        self._written = 0
         self._compacted, self._swept = self._marks()
 
     def put(self, message: Message) -> None:
@@ -123,7 +125,7 @@ class Writer(threading.Thread):
             self._failed(batches[0], error)
             return
         self._committed(batches)
-        self._batches += 1
+        self._written += len(writes)
         self._logged_bytes += sum(max(FRAME_BYTES, len(write.entry.value)) for write in writes)
 
     def _insert(self, writes: list[Write]) -> None:
@@ -160,16 +162,21 @@ class Writer(threading.Thread):
         compaction.done.set_result(None)
 
     def _maintain(self) -> None:
-        """Between two commits: frees a small piece of what was compacted, sees to the checkpoint."""
+        """Between two commits: frees a small piece of what was compacted, sees to the checkpoint. Whoever has
+        nothing else to do waits for a checkpoint under way before he frees more: the log could only grow."""
+        self._see_to_checkpoint()
         while self._swept < self._compacted:
             idle = self._held_back is None and self._inbox.empty()
-            if not idle and self._batches < BATCHES_PER_SWEEP:
+            if self._checkpointing if idle else self._written < WRITES_PER_SWEEP:
                 break
-            self._batches = 0
+            self._written = 0
             if not self._sweep():
                 break
+            self._see_to_checkpoint()
             if not idle:
                 break
+
+    def _see_to_checkpoint(self) -> None:
         if self._logged_bytes >= CHECKPOINT_BYTES and not self._checkpointing:
             self._checkpointing = True
             self._checkpoint()

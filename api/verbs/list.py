@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 from podium.api.ask import Ask, Outcome
@@ -14,8 +15,14 @@ from podium.api.types.errors import StatusError, bad_request
 from podium.api.verbs.selecting import Predicate, Selection, select
 from podium.api.verbs.versions import Continue, TooOld, check_match, not_older_than, parse, too_large
 
-# How many objects are looked at before others get their turn on the loop: some milliseconds of decoding.
+# How many objects are translated, or shown to a watcher, at a time: some milliseconds of decoding.
 TURN = 250
+# Looking at so many takes a millisecond at most.
+STEP = 50
+# Seconds after which others get their turn on the loop.
+TURN_SECONDS = 0.003
+# Among so many objects it is quicker to look at each than to know all labels there are.
+MANY = 250
 
 
 class ListOptions(NamedTuple):
@@ -88,8 +95,9 @@ async def _current(
     core: Core, ask: Ask, prefix: str, selection: Selection, options: ListOptions, after: str
 ) -> Page:
     """From memory. Snapshot and revision are taken in one step of the loop, so they belong together."""
-    revision, limit = core.store.revision, options.limit
-    if limit and selection.matches is None:
+    indexed = await _indexed(core.store, ask.kind, prefix, selection)
+    revision, limit, matches = core.store.revision, options.limit, selection.matches
+    if limit and matches is None:
         behind = prefix + after if after else ""
         first, left = await core.store.list_at(prefix, revision, after=behind, limit=limit)
         token = _token(prefix, revision, first[-1]) if left else ""
@@ -97,16 +105,28 @@ async def _current(
     if selection.name and ask.namespace:
         entry = core.store.get(ask.kind.key(ask.namespace, selection.name))
         entries: Sequence[Entry] = [entry] if entry else []
+    elif indexed:
+        entries, matches = core.store.selected(prefix, selection.labels), selection.fields
     else:
         entries = core.store.list(prefix)
     if after:
         entries = [entry for entry in entries if entry.key > prefix + after]
     if options.readable:
         entries = [entry for entry in entries if entry.readable]
-    if selection.matches is None:
-        return _cut(prefix, entries, revision, limit)
-    found = await _matching(ask.kind, entries, selection.matches, limit + 1 if limit else 0)
-    return _cut(prefix, found, revision, limit, counted=False)
+    if matches is not None:
+        entries = await _matching(ask.kind, entries, matches, limit + 1 if limit else 0)
+    return _cut(prefix, entries, revision, limit, counted=selection.matches is None)
+
+
+async def _indexed(store: Store, kind: Kind, prefix: str, selection: Selection) -> bool:
+    """Whether the store selects by labels: where there are many objects, and the request sees them as they
+    are stored. In the same step of the loop it does."""
+    if selection.labels.everything or kind.translation is not None or store.count(prefix) <= MANY:
+        return False
+    while True:
+        if store.learn(prefix):
+            return True
+        await asyncio.sleep(0)
 
 
 def _cut(prefix: str, entries: Sequence[Entry], revision: int, limit: int, *, counted: bool = True) -> Page:
@@ -122,10 +142,13 @@ def _token(prefix: str, revision: int, last: Entry) -> str:
 
 async def _matching(kind: Kind, entries: Sequence[Entry], matches: Predicate, most: int) -> list[Entry]:
     found: list[Entry] = []
-    for start in range(0, len(entries), TURN):
-        if start:
+    step = STEP if kind.translation is None else TURN
+    began = perf_counter()
+    for start in range(0, len(entries), step):
+        if start and perf_counter() - began > TURN_SECONDS:
             await asyncio.sleep(0)
-        found += await _selected(kind, entries[start : start + TURN], matches)
+            began = perf_counter()
+        found += await _selected(kind, entries[start : start + step], matches)
         if most and len(found) >= most:
             return found[:most]
     return found

@@ -3,6 +3,7 @@ function."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,17 +12,20 @@ import orjson
 from podium.api.kinds import Kind
 from podium.api.store.base import Entry
 from podium.api.types.errors import bad_request
-from podium.api.types.selectors import FieldTerm, Selector, parse_fields, parse_labels
+from podium.api.types.selectors import EVERYTHING, FieldTerm, Selector, parse_fields, parse_labels
 
 Predicate = Callable[[Entry], bool]
+_TEXT = re.compile("[A-Za-z]")
 
 
 class Selection(NamedTuple):
     """`matches` is None where everything is selected. `name` is the one object that can match, "" where
-    that is open."""
+    that is open. `labels` and `fields` are the two parts of `matches`."""
 
     matches: Predicate | None = None
     name: str = ""
+    labels: Selector = EVERYTHING
+    fields: Predicate | None = None
 
 
 def select(kind: Kind, labels: str, fields: str) -> Selection:
@@ -35,9 +39,10 @@ def select(kind: Kind, labels: str, fields: str) -> Selection:
     for term in terms:
         if term.path not in kind.strategy.field_labels:
             raise bad_request(kind.strategy.unknown_label(term.path))
-    tests = [test for test in (_labels_test(selector), _fields_test(kind, terms)) if test]
+    of_fields = _fields_test(kind, terms)
+    tests = [test for test in (_labels_test(selector), of_fields) if test]
     name = next((term.value for term in terms if term.path == "metadata.name" and not term.negated), "")
-    return Selection(_both(tests), name)
+    return Selection(_both(tests), name, selector, of_fields)
 
 
 def _both(tests: list[Predicate]) -> Predicate | None:
@@ -89,11 +94,26 @@ def _fields_test(kind: Kind, terms: tuple[FieldTerm, ...]) -> Predicate | None:
     if not terms:
         return None
     field, wanted = kind.strategy.field, [(term.path, term.value, not term.negated) for term in terms]
+    needles = [needle for term in terms if (needle := _needle(term))]
+
+    def told(entry: Entry) -> bool:
+        """Whether the bytes alone tell that the object is not meant."""
+        return not entry.decoded and not all(needle in entry.value for needle in needles)
+
     if len(wanted) == 1:
         [(path, value, equal)] = wanted
-        return lambda entry: (field(entry.obj, path) == value) is equal
+        return lambda entry: not told(entry) and (field(entry.obj, path) == value) is equal
 
     def test(entry: Entry) -> bool:
-        return all((field(entry.obj, path) == value) is equal for path, value, equal in wanted)
+        return not told(entry) and all(
+            (field(entry.obj, path) == value) is equal for path, value, equal in wanted
+        )
 
     return test
+
+
+def _needle(term: FieldTerm) -> bytes:
+    """What stands in the bytes of each object that meets the term, as far as that is known: texts stand there
+    as they are, numbers and truth do not, and what is not there may count as something."""
+    plain = not term.negated and _TEXT.search(term.value) and term.value not in ("true", "false")
+    return orjson.dumps(term.value) if plain else b""

@@ -43,7 +43,7 @@ class Bookmark(NamedTuple):
     initial: bool = False
 
 
-Step = list[Change] | Bookmark
+Step = Sequence[Change | Event] | Bookmark
 
 
 class Stream:
@@ -94,11 +94,10 @@ class Stream:
         due = loop.time() + every if every else end
         while True:
             try:
-                async with asyncio.timeout_at(min(due, end)):
-                    events = await anext(self._watch)
+                events = await self._watch.before(min(due, end))
             except StopAsyncIteration:
                 return
-            except TimeoutError:
+            if not events:
                 if loop.time() >= end:
                     return
                 due = loop.time() + every
@@ -129,11 +128,11 @@ async def translated(to: Translation, events: Sequence[Event], *, selecting: boo
     )
 
 
-def seen(events: Iterable[Event], matches: Predicate | None) -> list[Change]:
+def seen(events: Sequence[Event], matches: Predicate | None) -> Sequence[Change | Event]:
     """What a watcher with that selector sees: an object that begins to match is added, one that ceases to
     is deleted."""
     if matches is None:
-        return [Change(event.type, event) for event in events]
+        return events
     changes = []
     for event in events:
         was = event.prev is not None and matches(event.prev)

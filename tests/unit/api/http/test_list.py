@@ -3,7 +3,10 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+
 from podium.api.server import ApiServer
+from podium.api.verbs import list as listing
 from tests.unit.api.http.harness import CORE, DEFAULT, METADATA_LIST, Http, config_map, pod
 
 MAPS = f"{DEFAULT}/configmaps"
@@ -14,6 +17,13 @@ async def fill(http: Http, count: int) -> list[str]:
     for name in names:
         await http.made(MAPS, config_map(name, {"parity": "even" if int(name[-1]) % 2 == 0 else "odd"}))
     return names
+
+
+@pytest.fixture(params=["few", "many"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many objects there are, selecting among them gives the same."""
+    if request.param == "many":
+        monkeypatch.setattr(listing, "MANY", 0)
 
 
 async def test_a_list_is_a_list_kind_with_the_newest_revision(http: Http, server: ApiServer) -> None:
@@ -54,6 +64,7 @@ async def test_a_namespace_whose_name_begins_like_another_is_another(http: Http)
     assert (await http.get(MAPS)).names == []
 
 
+@pytest.mark.usefixtures("either")
 async def test_label_selectors_select(http: Http) -> None:
     await fill(http, 4)
     for selector, names in {
@@ -69,6 +80,7 @@ async def test_label_selectors_select(http: Http) -> None:
         assert (await http.get(MAPS, labelSelector=selector)).names == names, selector
 
 
+@pytest.mark.usefixtures("either")
 async def test_a_label_elsewhere_in_an_object_is_no_label_of_it(http: Http) -> None:
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     await http.made(f"{DEFAULT}/podtemplates", {"metadata": {"name": "a"}, "template": template})
@@ -97,6 +109,39 @@ async def test_field_selectors_select(http: Http) -> None:
         assert (await http.get(f"{CORE}/pods", fieldSelector=selector)).names == names, selector
 
 
+@pytest.mark.usefixtures("either")
+async def test_labels_that_changed_are_selected_by_as_they_are(http: Http) -> None:
+    await fill(http, 4)
+    assert (await http.get(MAPS, labelSelector="parity=odd")).names == ["map-01", "map-03"]
+    await http.patch(f"{MAPS}/map-01", {"metadata": {"labels": {"parity": "even", "new": "yes"}}})
+    await http.delete(f"{MAPS}/map-03")
+    await http.made(MAPS, config_map("map-05", {"parity": "odd"}))
+    for selector, names in {
+        "parity=odd": ["map-05"],
+        "parity=even": ["map-00", "map-01", "map-02"],
+        "parity=even,new": ["map-01"],
+        "!new": ["map-00", "map-02", "map-05"],
+    }.items():
+        assert (await http.get(MAPS, labelSelector=selector)).names == names, selector
+
+
+async def test_fields_of_objects_that_are_not_decoded_are_selected_by(http: Http, server: ApiServer) -> None:
+    for name, node in (("a", "one"), ("b", "two"), ("one", "two")):
+        await http.made(f"{DEFAULT}/pods", pod(name, node))
+    for selector, names in {
+        "spec.nodeName=one": ["a"],
+        "spec.nodeName!=one": ["b", "one"],
+        "spec.nodeName=two,status.phase!=Failed": ["b", "one"],
+        "metadata.name=one,spec.nodeName=one": [],
+        "spec.hostNetwork=false": ["a", "b", "one"],
+        "spec.nodeName=none": [],
+    }.items():
+        for entry in server.store.list("/registry/core/pods/"):
+            while not entry.release():
+                pass
+        assert (await http.get(f"{CORE}/pods", fieldSelector=selector)).names == names, selector
+
+
 async def test_pages_together_show_one_revision(http: Http) -> None:
     names = await fill(http, 7)
     first = await http.get(MAPS, limit=3)
@@ -115,6 +160,7 @@ async def test_pages_together_show_one_revision(http: Http) -> None:
     assert seen == names
 
 
+@pytest.mark.usefixtures("either")
 async def test_pages_of_a_selection_do_not_count_what_remains(http: Http) -> None:
     await fill(http, 8)
     first = await http.get(MAPS, limit=3, labelSelector="parity=odd")

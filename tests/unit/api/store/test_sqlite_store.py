@@ -15,6 +15,7 @@ import pytest
 
 from podium.api.store.history import History
 from podium.api.store.sqlite import SqliteStore
+from podium.api.store.writer import CHECKPOINT_BYTES
 from podium.api.types.errors import StatusError
 
 POD = "/registry/core/pods/default/"
@@ -23,6 +24,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from podium.api.store.sqlite import SqliteStore
+from podium.api.store.writer import CHECKPOINT_BYTES
 
 async def main():
     store = SqliteStore(Path(sys.argv[1]))
@@ -144,6 +146,29 @@ async def test_compaction_frees_superseded_rows_and_keeps_one_row_per_object(tmp
     assert rows(path, compacted) == 1
     store = await opened(path)
     assert [each.revision for each in store.list(POD)] == [entry.revision, busy.revision]
+    await store.close()
+
+
+async def test_the_log_stays_small_while_a_long_past_is_swept(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = await opened(path)
+    held = await asyncio.gather(*(store.create(f"{POD}{n}", thing(f"{n}", x="x" * 4000)) for n in range(500)))
+    for _ in range(12):
+        held = await asyncio.gather(
+            *(store.update(each.key, thing(each.key, x="x" * 4000), each.revision) for each in held)
+        )
+    log = path.with_name("state.db-wal")
+    before = log.stat().st_size
+    await store.compact(store.revision)
+    connection = sqlite3.connect(path)
+    for _ in range(1000):
+        (swept,) = connection.execute("SELECT value FROM meta WHERE name='swept'").fetchone()
+        if swept == store.revision:
+            break
+        await asyncio.sleep(0.05)
+    assert swept == store.revision
+    connection.close()
+    assert log.stat().st_size < before + 3 * CHECKPOINT_BYTES
     await store.close()
 
 
