@@ -18,6 +18,7 @@ from podium.api.admission import (
     resizes,
     storage,
 )
+from podium.api.admission.limited import Limited
 from podium.api.admission.numbers import ADMIT, VALIDATE, Numbers, Steps
 from podium.api.admission.podsecurity import Configuration, PodSecurity
 from podium.api.admission.request import (
@@ -59,7 +60,9 @@ class Plugin(Protocol):
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None: ...
 
 
-def plugins(pod_security: Configuration | None = None) -> tuple[Plugin, ...]:
+def plugins(
+    pod_security: Configuration | None = None, quota_limits: Sequence[Limited] = ()
+) -> tuple[Plugin, ...]:
     return (
         namespaces.NamespaceLifecycle(),
         limits.LimitRanger(),
@@ -77,7 +80,7 @@ def plugins(pod_security: Configuration | None = None) -> tuple[Plugin, ...]:
         certificates.CertificateSubjectRestriction(),
         nodes.PodTopologyLabels(),
         resizes.PodResizeValidator(),
-        quotas.ResourceQuota(),
+        quotas.ResourceQuota(quota_limits),
     )
 
 
@@ -137,30 +140,63 @@ VALIDATES: Concern = {
 }
 
 
+# What a plugin looks at, where that is not every operation.
+_CREATES, _WRITES = ("CREATE",), ("CREATE", "UPDATE")
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "NamespaceLifecycle": ("CREATE", "DELETE"),
+    "LimitRanger": _WRITES,
+    "ServiceAccount": _CREATES,
+    "TaintNodesByCondition": _CREATES,
+    "PodSecurity": _WRITES,
+    "Priority": _WRITES,
+    "DefaultTolerationSeconds": _WRITES,
+    "StorageObjectInUseProtection": _CREATES,
+    "DefaultStorageClass": _CREATES,
+    "PersistentVolumeClaimResize": ("UPDATE",),
+    "DefaultIngressClass": _CREATES,
+    "RuntimeClass": _CREATES,
+    "CertificateRequestor": _CREATES,
+    "PodTopologyLabels": _CREATES,
+    "PodResizeValidator": ("UPDATE",),
+    "ResourceQuota": _WRITES,
+}
+_ALL = ("CREATE", "UPDATE", "DELETE", "CONNECT")
+
+
 class Round:
-    """One of the two rounds: the steps for each of the resources that some plugin is made for, and those for
-    all other ones. Measuring takes as long as most of them do: so under load not every pass is measured, and
-    one that is stands for those before it that were not."""
+    """One of the two rounds: the steps of each operation for each of the resources that some plugin is made
+    for, and those for all other ones. Measuring takes as long as most of them do: so under load not every
+    pass is measured, and one that is stands for those before it that were not."""
 
     def __init__(self, steps: Sequence[tuple[str, Look, Steps]], concern: Concern) -> None:
-        self._others = [(look, step) for name, look, step in steps if name not in concern]
+        self._others = {
+            operation: [
+                (look, step)
+                for name, look, step in steps
+                if name not in concern and operation in OPERATIONS.get(name, _ALL)
+            ]
+            for operation in _ALL
+        }
         self._steps = {
-            (resource.group, resource.plural): [
-                (look, step) for name, look, step in steps if resource in concern.get(name, (resource,))
+            (resource.group, resource.plural, operation): [
+                (look, step)
+                for name, look, step in steps
+                if resource in concern.get(name, (resource,)) and operation in OPERATIONS.get(name, _ALL)
             ]
             for resource in {resource for resources in concern.values() for resource in resources}
+            for operation in _ALL
         }
-
         self._due = 0.0
-        # Passes that were not measured, by the steps (their identity) and the operation.
-        self._left_out: dict[tuple[int, str], int] = {}
+        # Passes that were not measured, by the steps (their identity).
+        self._left_out: dict[int, int] = {}
 
-    def of(self, resource: Resource) -> Sequence[tuple[Look, Steps]]:
-        return self._steps.get((resource.group, resource.plural), self._others)
+    def of(self, resource: Resource, operation: str) -> Sequence[tuple[Look, Steps]]:
+        steps = self._steps.get((resource.group, resource.plural, operation))
+        return self._others[operation] if steps is None else steps
 
-    def measured(self, steps: Sequence[tuple[Look, Steps]], operation: str, now: float) -> int:
+    def measured(self, steps: Sequence[tuple[Look, Steps]], now: float) -> int:
         """For how many passes this one stands; 0 for one that is not measured."""
-        key = (id(steps), operation)
+        key = id(steps)
         if now < self._due:
             self._left_out[key] = self._left_out.get(key, 0) + 1
             return 0
@@ -185,9 +221,10 @@ class Admission:
         guards: Sequence[Plugin] = (),
         pod_security: Configuration | None = None,
         numbers: Numbers | None = None,
+        quota_limits: Sequence[Limited] = (),
     ) -> None:
         self._cluster = Cluster(lookup, every, appears, tally, now)
-        built_in = (*guards, *plugins(pod_security))
+        built_in = (*guards, *plugins(pod_security, quota_limits))
         own = [plugin for plugin in built_in if plugin.name not in disabled]
         if dynamic is not None:
             # Quotas are charged last, for what all others let pass.
@@ -214,8 +251,8 @@ class Admission:
 
     async def _pass(self, round: Round, request: AdmissionRequest) -> None:
         cluster, operation, began = self._cluster, request.operation, perf_counter()
-        steps = round.of(request.resource)
-        times = round.measured(steps, operation, began)
+        steps = round.of(request.resource, operation)
+        times = round.measured(steps, began)
         for look, step in steps:
             try:
                 await look(request, cluster)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import orjson
+
 from podium.api.schema import scalars
 from podium.api.schema.scalars import Mismatch
 from podium.api.types import Obj
+from podium.api.types.remembering import Weighed
 
 Path: TypeAlias = Any
 """Linked: `(parent path, step)`, None at the top; a step is a field's name, a `MapKey`, or an index. Made for
@@ -19,6 +22,14 @@ each container on the way down and rendered only in a message."""
 
 Unknown: TypeAlias = list[Path]
 Walk: TypeAlias = Callable[[Any, Path, Unknown], Any]
+
+
+# Structs that come by again and again with the same values: those of pods that were made from one template.
+REPEATED = frozenset({"io.k8s.api.core.v1.PodSpec"})
+# Bytes of those that are known to fit, of each struct; longer ones are not worth it.
+FITTING, LONGEST = 512 << 10, 16 << 10
+# What looks like JSON only when it is written is no JSON.
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 class MapKey(str):
@@ -201,7 +212,29 @@ def close_struct(owner: Type, fields: dict[str, Field]) -> None:
             del value[key]
         return value
 
-    owner.walk = walk
+    owner.walk = _unless_known(walk) if owner.name in REPEATED else walk
+
+
+def _unless_known(walk: Walk) -> Walk:
+    """Goes not again over a value that it has found to be, to the last byte, what is to be stored."""
+    fitting: Weighed[bool] = Weighed(FITTING)
+
+    def again(value: Any, path: Path, unknown: Unknown) -> Any:
+        try:
+            written = orjson.dumps(value, option=_PLAIN)
+        except TypeError:
+            return walk(value, path, unknown)
+        if len(written) > LONGEST:
+            return walk(value, path, unknown)
+        if fitting.find(written):
+            return value
+        before = len(unknown)
+        found = walk(value, path, unknown)
+        if len(unknown) == before and orjson.dumps(found) == written:
+            fitting.keep(written, len(written), True)
+        return found
+
+    return again
 
 
 def _entry(field: Field) -> _Entry:

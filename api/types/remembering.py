@@ -42,17 +42,28 @@ class Weighed(Generic[Value]):
 
     def get(self, key: Hashable, weight: int, make: Callable[[], Value]) -> Value:
         """`make` is called where nothing is kept for `key`; what it raises is not kept."""
-        with self._lock:
-            if (known := self._kept.pop(key, None)) is not None:
-                self._kept[key] = known
-                return known[0]
+        if (known := self.find(key)) is not None:
+            return known
         value = make()
+        self.keep(key, weight, value)
+        return value
+
+    def find(self, key: Hashable) -> Value | None:
+        """What is kept for `key`: it has been used now."""
+        with self._lock:
+            known = self._kept.pop(key, None)
+            if known is None:
+                return None
+            self._kept[key] = known
+            return known[0]
+
+    def keep(self, key: Hashable, weight: int, value: Value) -> None:
+        """In place of what was kept for `key`."""
         with self._lock:
             self._held += weight - self._kept.pop(key, (None, 0))[1]
             self._kept[key] = (value, weight)
             while self._held > self._most:
                 self._held -= self._kept.pop(next(iter(self._kept)))[1]
-        return value
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from podium.api.admission.podsecurity.baseline import BASELINE
+from podium.api.admission.podsecurity.baseline import APPARMOR, BASELINE, SECCOMP_CONTAINER, SECCOMP_POD
 from podium.api.admission.podsecurity.findings import Check, Finding
 from podium.api.admission.podsecurity.levels import BASELINE as BASELINE_LEVEL
 from podium.api.admission.podsecurity.levels import LATEST, PRIVILEGED, Level
 from podium.api.admission.podsecurity.restricted import REPLACES, RESTRICTED
+from podium.api.groups.core import pod_facts
 from podium.api.types import Obj
 
+# The only annotations that any check looks at.
+PROFILES = (APPARMOR, SECCOMP_POD, SECCOMP_CONTAINER)
 NEWEST = max(minor for table in (BASELINE, RESTRICTED) for versions in table.values() for minor in versions)
 
 
@@ -19,8 +22,13 @@ def findings(level: Level, meta: Obj, spec: Obj) -> list[Finding]:
     if level.name == PRIVILEGED:
         return []
     minor = NEWEST if level.version == LATEST else min(int(level.version.removeprefix("v1.")), NEWEST)
-    found = (check(meta, spec) for check in _checks(level.name, minor))
-    return [finding for finding in found if finding is not None]
+    facts, noted = pod_facts.of(spec), any(key.startswith(PROFILES) for key in meta.get("annotations") or ())
+    if not noted and (level.name, minor) in facts.within:
+        return []
+    found = [finding for check in _checks(level.name, minor) if (finding := check(meta, spec)) is not None]
+    if not noted and not found:
+        facts.within |= {(level.name, minor)}
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,7 @@ class Policy(NamedTuple):
 
     @property
     def privileged(self) -> bool:
-        return all(level.name == PRIVILEGED for level in self)
+        return self.enforce.name == self.audit.name == self.warn.name == PRIVILEGED
 
 
 def is_version(text: str) -> bool:
@@ -49,7 +49,7 @@ def is_version(text: str) -> bool:
 def policy_of(labels: Mapping[str, str], defaults: Policy) -> tuple[Policy, list[Cause]]:
     """What the labels of a namespace say, and what of it makes no sense: that is enforced as the strictest
     level, and neither warned nor recorded."""
-    if not any(label.startswith(PREFIX) for label in labels):
+    if not [label for label in labels if label.startswith(PREFIX)]:
         return defaults, []
     causes: list[Cause] = []
     found = {

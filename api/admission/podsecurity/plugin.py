@@ -65,7 +65,8 @@ class PodSecurity:
         if request.namespace in configuration.namespaces:
             note[exempt] = "namespace"
             return
-        if request.user is not None and request.user.info()["username"] in configuration.usernames:
+        names = configuration.usernames
+        if names and request.user is not None and request.user.info()["username"] in names:
             note[exempt] = "user"
             return
         namespace = cluster.lookup(NAMESPACES, "", request.namespace)

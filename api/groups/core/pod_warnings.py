@@ -59,23 +59,30 @@ _REQUIRED, _PREFERRED = (
 def check(pod: Obj, path: str = "") -> list[str]:
     """`path` is where a template is, "" for a pod."""
     spec, where = pod.get("spec") or {}, f"{path}.spec" if path else "spec"
-    annotations = (pod.get("metadata") or {}).get("annotations") or {}
-    found = [*_placement(spec, where)]
-    if annotations:
-        place = f"{path}.metadata.annotations" if path else "metadata.annotations"
-        found += [f"{place}[{key}]: {text}" for key, text in _ANNOTATIONS.items() if key in annotations]
-    found += [
-        *_volumes(spec, where),
-        *_twice(spec, where),
-        *_fractions(spec.get("overhead"), f"{where}.overhead"),
+    return [*_placement(spec, where), *of_annotations(pod, path), *_other(spec, where)]
+
+
+def of_annotations(pod: Obj, path: str = "") -> list[str]:
+    annotations = (pod.get("metadata") or {}).get("annotations")
+    if not annotations:
+        return []
+    place = f"{path}.metadata.annotations" if path else "metadata.annotations"
+    return [f"{place}[{key}]: {text}" for key, text in _ANNOTATIONS.items() if key in annotations]
+
+
+def _other(spec: Obj, path: str) -> list[str]:
+    found = [
+        *_volumes(spec, path),
+        *_twice(spec, path),
+        *_fractions(spec.get("overhead"), f"{path}.overhead"),
     ]
-    for container, place in containers_of(spec, where):
+    for container, place in containers_of(spec, path):
         found += _container(container, place)
-    found += _ports(spec, where)
+    found += _ports(spec, path)
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         detail = "must be >= 0; negative values are invalid and will be treated as 1"
-        found.append(f"{where}.terminationGracePeriodSeconds: {detail}")
-    return [*found, *_affinity(spec.get("affinity") or {}, f"{where}.affinity")]
+        found.append(f"{path}.terminationGracePeriodSeconds: {detail}")
+    return [*found, *_affinity(spec.get("affinity") or {}, f"{path}.affinity")]
 
 
 def _placement(spec: Obj, path: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from podium.api.groups.core import (
     pod_annotations,
     pod_cells,
     pod_defaults,
+    pod_facts,
     pod_validation,
     pod_warnings,
 )
@@ -17,7 +18,6 @@ from podium.api.groups.core.pod_validation import update
 from podium.api.strategy import Strategy, same
 from podium.api.types import Obj
 from podium.api.types.errors import Cause
-from podium.api.types.qos import qos_class
 from podium.api.validation import names
 
 
@@ -37,7 +37,7 @@ class Pods(Strategy):
 
     def prepare_create(self, obj: Obj) -> None:
         super().prepare_create(obj)
-        obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
+        obj["status"] = {"phase": "Pending", "qosClass": pod_facts.of(obj["spec"]).qos}
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [dict(GATED)]
         label_keys.merge(obj)
@@ -53,7 +53,7 @@ class Pods(Strategy):
         return super().validate_create(obj) + pod_validation.check_new_pod(obj)
 
     def check(self, obj: Obj) -> list[Cause]:
-        return pod_annotations.check(obj) + pod_validation.check_pod(obj)
+        return pod_annotations.check(obj) + _faults(obj)
 
     def check_update(self, new: Obj, old: Obj) -> list[Cause]:
         found = pod_annotations.check_update(new, old)
@@ -69,7 +69,7 @@ class Pods(Strategy):
         return found
 
     def warnings(self, obj: Obj) -> list[str]:
-        found = pod_warnings.check(obj)
+        found = _warnings(obj)
         messages = names.dns_label(obj["metadata"].get("name", ""))
         if not messages:
             return found
@@ -108,6 +108,25 @@ GATED = {
     "reason": "SchedulingGated",
     "message": "Scheduling is blocked due to non-empty scheduling gates",
 }
+
+
+def _faults(pod: Obj) -> list[Cause]:
+    """Those outside the metadata; they are looked for once in specs that have none."""
+    facts = pod_facts.of(pod["spec"])
+    if facts.valid:
+        return []
+    found = pod_validation.check_pod(pod)
+    facts.valid = not found and pod_facts.stands_alone(pod["spec"])
+    return found
+
+
+def _warnings(pod: Obj) -> list[str]:
+    facts = pod_facts.of(pod["spec"])
+    if facts.harmless:
+        return pod_warnings.of_annotations(pod)
+    found = pod_warnings.check(pod)
+    facts.harmless = len(found) == len(pod_warnings.of_annotations(pod))
+    return found
 
 
 def _pair_addresses(status: Obj) -> None:
