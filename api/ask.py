@@ -18,18 +18,21 @@ FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
 # What the cluster's own components call themselves where they write.
 OWN = "podium"
+# Bytes of an object that are some milliseconds of work.
+LARGE = 64 << 10
 
 
 class Ask:
     """One request for one resource. `name` is "" where the whole collection is meant, `namespace` "" for
     cluster-scoped objects and for all namespaces. `manager` is who will own the fields that the request
-    sets, and `named` whether somebody from outside said so; `options` is what admission is told of its
+    sets, and `named` whether somebody from outside said so; `large` is what comes with so long a body that it
+    is dealt with in a thread; `options` is what admission is told of its
     CreateOptions and so on. Verbs put what the client should be warned about into `warnings`, and what the
     audit log should note of it into `annotations`."""
 
     __slots__ = (
-        "annotations", "dry_run", "kind", "manager", "name", "named", "namespace", "options", "subresource",
-        "user", "validation", "warnings",
+        "annotations", "dry_run", "kind", "large", "manager", "name", "named", "namespace", "options",
+        "subresource", "user", "validation", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +55,7 @@ class Ask:
         self.validation = validation
         self.manager = OWN
         self.named = False
+        self.large = False
         self.options: Obj = {}
         self.warnings: list[str] = []
         self.annotations: dict[str, str] = {}

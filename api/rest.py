@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from podium.api.ask import OWN, Ask, Outcome
+from podium.api.ask import LARGE, OWN, Ask, Outcome
 from podium.api.auth import selecting
 from podium.api.auth.actions import Action
 from podium.api.auth.authorizer import Authorizer
@@ -56,7 +56,7 @@ BODY_TYPES = (
     protobuf.MEDIA_TYPE,
 )
 MANAGER_LIMIT = 128  # characters
-PROGRAMS = 256  # that are remembered by name
+PROGRAMS = 256  # that are remembered by name, and as many media types
 # Names that no object can have: they would mean another place in a path.
 DOTS = frozenset({".", ".."})
 # Longer ones are decoded beside the loop.
@@ -134,6 +134,10 @@ class Rest:
             self._read_options(exchange, ask)
         await self._handler(verb, ask)(exchange, ask)
         return verb
+
+    def asks(self, exchange: Exchange, target: Target) -> Action:
+        """What a request is about. Raises 400, 404, 405."""
+        return _action(exchange, target, self._verb(exchange, target))
 
     def _verb(self, exchange: Exchange, target: Target) -> str:
         """Raises 404, 405."""
@@ -319,16 +323,18 @@ class Rest:
 
     async def _object(self, exchange: Exchange, ask: Ask) -> tuple[Obj, list[str]]:
         """The body's object and its duplicate fields. Raises 400, 413, 415."""
-        return await self._decoded(exchange, await exchange.body(), strict=ask.validation != "Ignore")
+        body = await exchange.body()
+        ask.large = len(body) > LARGE
+        return await self._decoded(exchange, body, strict=ask.validation != "Ignore")
 
     async def _decoded(self, exchange: Exchange, body: bytes, *, strict: bool) -> tuple[Obj, list[str]]:
         """Raises 400, 415."""
-        content_type = exchange.header(b"content-type").decode("latin-1")
-        if content_type.partition(";")[0].strip().lower() not in BODY_TYPES:
+        media_type = _media_type(exchange.header(b"content-type"))
+        if media_type not in BODY_TYPES:
             raise _unknown_format(f"application/json, application/yaml, {protobuf.MEDIA_TYPE}")
-        if _takes_long(body, content_type):
-            return await asyncio.to_thread(decode_body, body, content_type, strict=strict)
-        return decode_body(body, content_type, strict=strict)
+        if _takes_long(body, media_type):
+            return await asyncio.to_thread(decode_body, body, media_type, strict=strict)
+        return decode_body(body, media_type, strict=strict)
 
     async def _decoded_applied(self, body: bytes) -> tuple[Obj, list[str]]:
         """Raises 400."""
@@ -352,13 +358,13 @@ class Rest:
 
     async def _patch_body(self, exchange: Exchange, ask: Ask) -> tuple[str, Any, Sequence[str]]:
         """The patch's media type, the patch, and its duplicate fields. Raises 400, 413, 415."""
-        media_type = exchange.header(b"content-type").decode("latin-1").partition(";")[0].strip().lower()
-        if media_type == applying.MEDIA_TYPE:
-            config, duplicates = await self._decoded_applied(await exchange.body())
-            return media_type, config, duplicates
-        if media_type not in patch.media_types(ask.kind.resource):
+        media_type = _media_type(exchange.header(b"content-type"))
+        if media_type != applying.MEDIA_TYPE and media_type not in patch.media_types(ask.kind.resource):
             raise patch.unsupported(ask.kind.resource)
         body = await exchange.body()
+        ask.large = len(body) > LARGE
+        if media_type == applying.MEDIA_TYPE:
+            return media_type, *(await self._decoded_applied(body))
         looked_for = ask.validation != "Ignore" and media_type != patch.JSON_PATCH
 
         def decoded() -> tuple[Any, Sequence[str]]:
@@ -373,7 +379,7 @@ def _action(exchange: Exchange, target: Target, verb: str) -> Action:
     resource, name = target.kind.resource, target.name
     of_fields: selecting.Requirements = ()
     of_labels: selecting.Requirements = ()
-    if not name and exchange.query and verb in selecting.SELECTING:
+    if not name and verb in selecting.SELECTING and exchange.query:
         if text := exchange.query.get("fieldSelector"):
             of_fields = selecting.of_fields(text)
             named = (term for term in of_fields if term[:2] == ("metadata.name", "In"))
@@ -386,10 +392,16 @@ def _action(exchange: Exchange, target: Target, verb: str) -> Action:
     )  # fmt: skip
 
 
-def _takes_long(body: bytes, content_type: str) -> bool:
+@lru_cache(PROGRAMS)
+def _media_type(header: bytes) -> str:
+    """Without its parameters."""
+    return header.decode("latin-1").partition(";")[0].strip().lower()
+
+
+def _takes_long(body: bytes, media_type: str) -> bool:
     """Longer than others should wait for. What is sent as YAML is JSON mostly, which is read a hundred times
     as fast."""
-    real = "yaml" in content_type and body.lstrip()[:1] != b"{"
+    real = "yaml" in media_type and body.lstrip()[:1] != b"{"
     return len(body) > (LONG_YAML if real else LONG_BODY)
 
 

@@ -5,14 +5,18 @@ Source: docs, "Using RBAC Authorization", privilege escalation prevention and bo
 
 from __future__ import annotations
 
+import asyncio
+
 from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.auth.actions import Action
 from podium.api.auth.authorizer import Authorizer
+from podium.api.auth.covering import Endless, described, uncovered
 from podium.api.auth.rbac import GROUP
-from podium.api.auth.rules import described, uncovered
+from podium.api.auth.rolebook import SMALL, Role
+from podium.api.auth.rules import Grain, Rule
 from podium.api.auth.users import MASTERS, User
 from podium.api.types import Obj
-from podium.api.types.errors import not_found
+from podium.api.types.errors import StatusError, not_found
 from podium.api.types.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 
 _EVERYTHING: list[Obj] = [
@@ -20,6 +24,10 @@ _EVERYTHING: list[Obj] = [
     {"verbs": ["*"], "nonResourceURLs": ["*"]},
 ]
 _COLLECTED = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
+
+
+# Rules, and words in them, that are compared on the event loop.
+FEW = 50
 
 
 class Escalation:
@@ -49,10 +57,10 @@ class Escalation:
         )  # fmt: skip
         if await self._authorizer.allowed(user, escalate):
             return
-        self._confirm(user, request, role.get("rules") or [])
+        await self._confirm(user, request, role.get("rules") or [])
         if any(_gathers(each) for each in (role, request.old or {})):
-            owned = self._authorizer.owned(user, request.namespace)
-            if uncovered(owned, _EVERYTHING):
+            owned = await self._authorizer.owned(user, request.namespace)
+            if await _lacking(owned, _EVERYTHING):
                 raise request.refuse("must have cluster-admin privileges to use the aggregationRule")
 
     async def _binding(self, user: User, request: AdmissionRequest, binding: Obj) -> None:
@@ -63,21 +71,42 @@ class Escalation:
         if await self._authorizer.allowed(user, bind):
             return
         rbac = self._authorizer.rbac
-        rules = rbac.role(reference["kind"], name, request.namespace) if rbac is not None else []
-        if rules is None:
+        role = rbac.role(reference["kind"], name, request.namespace) if rbac is not None else None
+        if role is not None:
+            await self._confirm(user, request, await _rules_of(role))
+        elif rbac is not None:
             raise not_found(plural, name, GROUP)
-        self._confirm(user, request, rules)
 
-    def _confirm(self, user: User, request: AdmissionRequest, rules: list[Obj]) -> None:
+    async def _confirm(self, user: User, request: AdmissionRequest, rules: list[Obj]) -> None:
         """Raises 403."""
-        missing = uncovered(self._authorizer.owned(user, request.namespace), rules)
-        if missing:
+        owned = await self._authorizer.owned(user, request.namespace)
+        if missing := await _lacking(owned, rules):
             groups = " ".join(f'"{group}"' for group in user.groups)
             lines = "\n".join(described(missing))
             raise request.refuse(
                 f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not '
                 f"currently held:\n{lines}"
             )
+
+
+async def _rules_of(role: Role) -> list[Obj]:
+    if role.size <= SMALL:
+        return list(role.written())
+    return await asyncio.to_thread(lambda: list(role.written()))
+
+
+async def _lacking(owned: list[Rule], wanted: list[Obj]) -> list[Grain]:
+    """Raises 504."""
+    if len(owned) + len(wanted) <= FEW and sum(map(_words, wanted)) <= FEW:
+        return uncovered(owned, wanted)
+    try:
+        return await asyncio.to_thread(uncovered, owned, wanted)
+    except Endless:
+        raise StatusError(504, "Timeout", "the rules are too many to be compared with those held") from None
+
+
+def _words(rule: Obj) -> int:
+    return sum(len(words or ()) for words in rule.values())
 
 
 def _gathers(role: Obj) -> bool:

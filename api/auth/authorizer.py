@@ -107,13 +107,13 @@ class Authorizer:
             [((result,), count) for result, count in self._attempts.items()],
         )  # fmt: skip
 
-    def rules_of(self, user: User, namespace: str) -> tuple[list[Obj], str]:
+    async def rules_of(self, user: User, namespace: str) -> tuple[list[Obj], str]:
         """The PolicyRules of what the user may do there, and why those may not be all."""
         if self._open:
             return _EVERYTHING, ""
         rules: list[Obj] = []
         if self.rbac is not None:
-            rules = self.rbac.policy_rules(user, namespace)
+            rules = await self.rbac.policy_rules(user, namespace)
         elif MASTERS in user.groups:
             rules = _EVERYTHING
         partial = ["node authorizer"] if self._node and node_of(user) else []
@@ -121,11 +121,11 @@ class Authorizer:
         faults = [f"{each} does not support user rule resolution" for each in partial]
         return rules, faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]" if faults else ""
 
-    def owned(self, user: User, namespace: str) -> list[Rule]:
+    async def owned(self, user: User, namespace: str) -> list[Rule]:
         """What the user can pass on to others there."""
         if self.rbac is None:
-            return [compiled(rule) for rule in _EVERYTHING]
-        return self.rbac.rules_for(user, namespace)
+            return list(compiled(_EVERYTHING))
+        return await self.rbac.rules_for(user, namespace)
 
 
 def _public(action: Action) -> bool:

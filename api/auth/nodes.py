@@ -91,7 +91,7 @@ class Nodes:
     def __init__(self, store: Store, kinds: Kinds) -> None:
         self._store, self._kinds = store, kinds
         self._pods = Pods(store, kinds.of(PODS).prefix)
-        self._rules = [compiled(rule) for rule in NODE_RULES]
+        self._rules = list(compiled(NODE_RULES))
 
     def decide(self, user: User, action: Action) -> Verdict:
         node = node_of(user)

@@ -124,7 +124,7 @@ def _text(attributes: Mapping[str, Any], field: str) -> str:
 async def _rules(authorizer: Authorizer, ask: Ask, obj: Obj) -> Outcome:
     if not (obj.get("spec") or {}).get("namespace"):
         raise bad_request("no namespace on request")
-    rules, why_partial = authorizer.rules_of(ask.user, obj["spec"]["namespace"])
+    rules, why_partial = await authorizer.rules_of(ask.user, obj["spec"]["namespace"])
     status: Obj = {
         "resourceRules": [rule for rule in rules if "nonResourceURLs" not in rule],
         "nonResourceRules": [rule for rule in rules if "nonResourceURLs" in rule],

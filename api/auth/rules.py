@@ -1,18 +1,18 @@
-"""Rules of roles: what they allow, and whether some are covered by others. Pure.
+"""Rules of roles, and what they allow. Pure.
 
 Source: API reference, rbac.authorization.k8s.io/v1 PolicyRule; docs, "Using RBAC Authorization"."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
-
-import orjson
 
 from podium.api.auth.actions import Action
 from podium.api.types import Obj
 
 EVERY = "*"
+# Of a PolicyRule, in the order of a `Rule`.
+FIELDS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
 
 
 class Rule(NamedTuple):
@@ -41,6 +41,10 @@ class Rule(NamedTuple):
         full = f"{action.resource}/{action.subresource}"
         return full in self.resources or f"*/{action.subresource}" in self.resources
 
+    def written(self) -> Obj:
+        """The PolicyRule."""
+        return {field: sorted(part) for field, part in zip(FIELDS, self, strict=True) if part}
+
     def covers(self, grain: Grain) -> bool:
         if grain.verb not in self.verbs and EVERY not in self.verbs:
             return False
@@ -68,47 +72,64 @@ class Grain(NamedTuple):
     path: str = ""
 
 
+class Rules:
+    """Of one role, or all that somebody has, with those made one that say the same of different objects or
+    resources. They are found by what they are for."""
+
+    __slots__ = ("_by_resource", "_of_paths", "all", "named")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.all = _merged(rules)
+        self.named = any(rule.names for rule in self.all)
+        self._of_paths = [rule for rule in self.all if rule.paths]
+        self._by_resource: dict[str, list[Rule]] = {}
+        for rule in self.all:
+            for resource in rule.resources:
+                self._by_resource.setdefault(resource, []).append(rule)
+
+    def for_paths(self) -> list[list[Rule]]:
+        return [self._of_paths] if self._of_paths else []
+
+    def near(self, resource: str) -> list[list[Rule]]:
+        """All that can allow something with `resource`, or `resource/subresource`, are among them."""
+        _, slash, subresource = resource.partition("/")
+        keys = (EVERY, resource, f"{EVERY}/{subresource}") if slash else (EVERY, resource)
+        return [bucket for key in keys if (bucket := self._by_resource.get(key))]
+
+    def candidates(self, action: Action) -> list[list[Rule]]:
+        if not action.resource:
+            return self.for_paths()
+        return self.near(f"{action.resource}/{action.subresource}" if action.subresource else action.resource)
+
+
+def _merged(rules: Iterable[Rule]) -> list[Rule]:
+    found: dict[tuple[object, ...], list[Rule]] = {}
+    for rule in rules:
+        shape: tuple[object, ...] = (rule.verbs, rule.groups, rule.paths)
+        found.setdefault((*shape, rule.resources) if rule.names else shape, []).append(rule)
+    return [_together(alike) for alike in found.values()]
+
+
+def _together(rules: list[Rule]) -> Rule:
+    if len(rules) == 1:
+        return rules[0]
+    names = frozenset().union(*(rule.names for rule in rules))
+    return rules[0]._replace(resources=frozenset().union(*(rule.resources for rule in rules)), names=names)
+
+
 def _path_covers(path: str, other: str) -> bool:
     return path == other or (path.endswith(EVERY) and other.startswith(path.rstrip(EVERY)))
 
 
-def compiled(rule: Obj) -> Rule:
-    """Of an rbac/v1 PolicyRule."""
-    fields = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
-    return Rule(*(frozenset(rule.get(field) or ()) for field in fields))
-
-
-def grains(rule: Obj) -> Iterator[Grain]:
-    """In the order in which the rule lists them."""
-    for group in rule.get("apiGroups") or ():
-        for resource in rule.get("resources") or ():
-            for verb in rule["verbs"]:
-                for name in rule.get("resourceNames") or ("",):
-                    yield Grain(verb, group, resource, name)
-    for path in rule.get("nonResourceURLs") or ():
-        for verb in rule["verbs"]:
-            yield Grain(verb, path=path)
-
-
-def uncovered(owned: Sequence[Rule], wanted: Iterable[Obj]) -> list[Grain]:
-    """What `wanted` (PolicyRules) allow and no single one of `owned` does."""
-    return [grain for rule in wanted for grain in grains(rule) if not any(own.covers(grain) for own in owned)]
-
-
-def described(missing: Iterable[Grain]) -> list[str]:
-    """A line for each resource or path, sorted."""
-    lines, verbs = set(), dict[Grain, list[str]]()
-    for grain in missing:
-        if grain.path:
-            lines.add(f"{{NonResourceURLs:{_quoted(grain.path)}, Verbs:{_quoted(grain.verb)}}}")
-        else:
-            verbs.setdefault(grain._replace(verb=""), []).append(grain.verb)
-    for grain, allowed in verbs.items():
-        named = f", ResourceNames:{_quoted(grain.name)}" if grain.name else ""
-        where = f"APIGroups:{_quoted(grain.group)}, Resources:{_quoted(grain.resource)}{named}"
-        lines.add(f"{{{where}, Verbs:{_quoted(*allowed)}}}")
-    return sorted(lines)
-
-
-def _quoted(*texts: str) -> str:
-    return "[" + " ".join(orjson.dumps(text).decode() for text in texts) + "]"
+def compiled(rules: Iterable[Obj]) -> Iterator[Rule]:
+    """Of rbac/v1 PolicyRules. Thousands of them say the same of most fields: they share what they say."""
+    shared: dict[tuple[str, ...], frozenset[str]] = {}
+    for rule in rules:
+        parts = []
+        for field in FIELDS:
+            given = tuple(rule.get(field) or ())
+            part = shared.get(given)
+            if part is None:
+                part = shared[given] = frozenset(given)
+            parts.append(part)
+        yield Rule(*parts)

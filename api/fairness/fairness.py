@@ -82,8 +82,8 @@ class Fairness:
 
     # --- what it goes by
 
-    def configure(self, levels: Iterable[Obj], schemas: Iterable[Obj]) -> None:
-        """From now on by these PriorityLevelConfigurations and FlowSchemas; those that have to be are thought
+    def configure(self, levels: Iterable[Obj], schemas: Iterable[FlowSchema]) -> None:
+        """From now on by these PriorityLevelConfigurations and schemas; those that have to be are thought
         up where they are missing. A schema of a level that is not there counts for nothing."""
         by_name = {name: priority_level(name) for name in MANDATORY}
         by_name |= {obj["metadata"]["name"]: obj for obj in levels}
@@ -94,7 +94,7 @@ class Fairness:
             level = self._levels.setdefault(name, Level(name))
             level.settle(by_name[name]["metadata"].get("uid", ""), each)
         own = {name: compiled(flow_schema(name)) for name in MANDATORY}
-        own |= {obj["metadata"]["name"]: compiled(obj) for obj in schemas}
+        own |= {schema.name: schema for schema in schemas}
         self._schemas = in_order(schema for schema in own.values() if schema.level in self._levels)
         self._flows.clear()
 

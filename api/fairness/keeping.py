@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
-from podium.api.ask import Ask, copied
+import orjson
+
+from podium.api.ask import LARGE, Ask, copied
 from podium.api.core import Core
 from podium.api.fairness.fairness import Fairness
 from podium.api.fairness.objects import (
@@ -21,6 +24,7 @@ from podium.api.fairness.objects import (
     flow_schema,
     priority_level,
 )
+from podium.api.fairness.schemas import FlowSchema, compiled
 from podium.api.store.base import WatchDropped
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
@@ -44,6 +48,8 @@ class Keeping:
         self._core = core
         self._fairness = fairness
         self._changed = asyncio.Event()
+        # By key: the revision that was looked at, the schema, and the object without its rules.
+        self._schemas: dict[str, tuple[int, FlowSchema, Obj]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -90,17 +96,28 @@ class Keeping:
 
     async def _settle(self) -> None:
         """Raises StatusError."""
-        self._configure()
+        await self._configure()
         levels = [self._ensure(PRIORITY_LEVEL_CONFIGURATIONS, priority_level(name)) for name in LEVELS]
         schemas = [self._ensure(FLOW_SCHEMAS, flow_schema(name)) for name in SCHEMAS]
         await asyncio.gather(*levels, *schemas)
-        self._configure()
+        await self._configure()
         known = {obj["metadata"]["name"] for obj in self._core.every(PRIORITY_LEVEL_CONFIGURATIONS)}
-        await asyncio.gather(*(self._judge(obj, known) for obj in list(self._core.every(FLOW_SCHEMAS))))
+        await asyncio.gather(*(self._judge(obj, known) for _, _, obj in self._schemas.values()))
 
-    def _configure(self) -> None:
+    async def _configure(self) -> None:
+        prefix = self._core.kinds.of(FLOW_SCHEMAS).below("")
+        present = {entry.key: entry for entry in self._core.store.list(prefix) if entry.readable}
+        for key in self._schemas.keys() - present.keys():
+            del self._schemas[key]
+        for key, entry in present.items():
+            if key not in self._schemas or self._schemas[key][0] != entry.revision:
+                looked_at = partial(_looked_at, entry.value)
+                # Thousands of rules are compiled where they keep nobody waiting.
+                large = len(entry.value) > LARGE
+                found = await asyncio.to_thread(looked_at) if large else looked_at()
+                self._schemas[key] = (entry.revision, *found)
         levels = self._core.every(PRIORITY_LEVEL_CONFIGURATIONS)
-        self._fairness.configure(levels, self._core.every(FLOW_SCHEMAS))
+        self._fairness.configure(levels, (schema for _, schema, _ in self._schemas.values()))
 
     async def _ensure(self, resource: Resource, wanted: Obj) -> None:
         kind, name = self._core.kinds.of(resource), wanted["metadata"]["name"]
@@ -129,6 +146,12 @@ class Keeping:
         except StatusError as error:
             # Deleted meanwhile, or written by somebody else all the time: the next event will tell.
             log.info("FlowSchema %s: %s", name, error)
+
+
+def _looked_at(value: bytes) -> tuple[FlowSchema, Obj]:
+    """Of an encoded FlowSchema; from any thread."""
+    obj = orjson.loads(value)
+    return compiled(obj), {**obj, "spec": {**obj["spec"], "rules": []}}
 
 
 def restored(old: Obj, wanted: Obj) -> Obj:

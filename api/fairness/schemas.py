@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from podium.api.auth.actions import Action
@@ -45,22 +45,31 @@ class PathRule(NamedTuple):
 
 
 class Rule(NamedTuple):
-    users: Names
-    groups: Names
-    accounts: frozenset[str]
-    namespaces: tuple[str, ...]
+    """Of whoever it is for, which its schema knows."""
+
     resources: tuple[ResourceRule, ...]
     paths: tuple[PathRule, ...]
 
-    def fits(self, user: User, action: Action) -> bool:
+    def fits(self, action: Action) -> bool:
         rules: Sequence[ResourceRule | PathRule] = self.resources if action.resource else self.paths
-        return self._is_of(user) and any(rule.fits(action) for rule in rules)
+        return any(rule.fits(action) for rule in rules)
 
-    def _is_of(self, user: User) -> bool:
-        name = user.name
-        if self.users.holds(name) or ALL in self.groups or not self.groups.isdisjoint(user.groups):
-            return True
-        return name in self.accounts or (bool(self.namespaces) and name.startswith(self.namespaces))
+
+class Subjects(NamedTuple):
+    """The rules by whom they are for: names of users (accounts are users), groups, and what the names of a
+    namespace's accounts begin with."""
+
+    users: dict[str, list[Rule]]
+    groups: dict[str, list[Rule]]
+    namespaces: dict[str, list[Rule]]
+
+    def of(self, user: User) -> Iterator[Rule]:
+        for name in (user.name, ALL):
+            yield from self.users.get(name, ())
+        for group in (*user.groups, ALL):
+            yield from self.groups.get(group, ())
+        if self.namespaces and user.name.startswith(ACCOUNT):
+            yield from self.namespaces.get(user.name[: user.name.rfind(":") + 1], ())
 
 
 class FlowSchema(NamedTuple):
@@ -71,10 +80,10 @@ class FlowSchema(NamedTuple):
     level: str
     precedence: int
     distinguisher: str
-    rules: tuple[Rule, ...]
+    subjects: Subjects
 
     def fits(self, user: User, action: Action) -> bool:
-        return any(rule.fits(user, action) for rule in self.rules)
+        return any(rule.fits(action) for rule in self.subjects.of(user))
 
     def flow_of(self, user: User, action: Action) -> str:
         """What tells its flows apart."""
@@ -91,7 +100,7 @@ def compiled(obj: Obj) -> FlowSchema:
         spec["priorityLevelConfiguration"]["name"],
         spec["matchingPrecedence"],
         (spec.get("distinguisherMethod") or {}).get("type", ""),
-        tuple(_rule(rule) for rule in spec.get("rules") or ()),
+        _by_subject(spec.get("rules") or ()),
     )
 
 
@@ -100,23 +109,30 @@ def in_order(schemas: Iterable[FlowSchema]) -> list[FlowSchema]:
     return sorted(schemas, key=lambda schema: (schema.precedence, schema.name))
 
 
+def _by_subject(rules: Iterable[Obj]) -> Subjects:
+    made = Subjects({}, {}, {})
+    for given in rules:
+        rule = _rule(given)
+        for subject in given.get("subjects") or ():
+            where, name = _place(made, subject)
+            where.setdefault(name, []).append(rule)
+    return made
+
+
+def _place(made: Subjects, subject: Obj) -> tuple[dict[str, list[Rule]], str]:
+    match subject:
+        case {"kind": "User", "user": {"name": name}}:
+            return made.users, name
+        case {"kind": "Group", "group": {"name": name}}:
+            return made.groups, name
+        case {"kind": "ServiceAccount", "serviceAccount": {"name": "*", "namespace": namespace}}:
+            return made.namespaces, f"{ACCOUNT}{namespace}:"
+    account = subject["serviceAccount"]
+    return made.users, f"{ACCOUNT}{account['namespace']}:{account['name']}"
+
+
 def _rule(given: Obj) -> Rule:
-    users, groups, accounts, namespaces = set(), set(), set(), set()
-    for subject in given.get("subjects") or ():
-        match subject:
-            case {"kind": "User", "user": {"name": name}}:
-                users.add(name)
-            case {"kind": "Group", "group": {"name": name}}:
-                groups.add(name)
-            case {"kind": "ServiceAccount", "serviceAccount": {"name": "*", "namespace": namespace}}:
-                namespaces.add(f"{ACCOUNT}{namespace}:")
-            case {"kind": "ServiceAccount", "serviceAccount": {"name": name, "namespace": namespace}}:
-                accounts.add(f"{ACCOUNT}{namespace}:{name}")
     return Rule(
-        Names(users),
-        Names(groups),
-        frozenset(accounts),
-        tuple(sorted(namespaces)),
         tuple(_resource_rule(rule) for rule in given.get("resourceRules") or ()),
         tuple(_path_rule(rule) for rule in given.get("nonResourceRules") or ()),
     )

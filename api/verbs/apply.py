@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,7 +13,7 @@ import orjson
 from podium.api.apply import fields as sets
 from podium.api.apply import owners as owning
 from podium.api.apply.fields import Fields
-from podium.api.apply.owners import Conflicts, Owners, Write
+from podium.api.apply.owners import Conflicts, Owners, Views, Write
 from podium.api.apply.shapes import Undeclared, Undetermined, path_of
 from podium.api.ask import Ask, Made, Outcome, copied
 from podium.api.core import Core, missing, presented
@@ -19,7 +22,7 @@ from podium.api.types.errors import StatusError, bad_request
 from podium.api.verbs import body
 from podium.api.verbs.create import insert
 from podium.api.verbs.metadata import check_name, metadata_of
-from podium.api.verbs.ownership import SHAPES, bare, ignored, write_of
+from podium.api.verbs.ownership import SHAPES, bare, ignored, views_of, write_of
 from podium.api.verbs.patch import APPLY_PATCH
 from podium.api.verbs.scale import rule_of as scale_rule
 from podium.api.verbs.update import Result, Rule, change
@@ -42,7 +45,8 @@ async def apply(
 ) -> Result:
     """Where there is none it `creates` an object. Raises 400, 403, 404, 409 (a conflict's causes name the
     fields and their owners), 422."""
-    config = _taken(ask, config, duplicates)
+    taken = partial(_taken, ask, config, duplicates)
+    config = await asyncio.to_thread(taken) if ask.large else taken()
     for _ in range(2):
         if core.store.latest(ask.kind.key(ask.namespace, ask.name)) is not None:
             outcome = await change(core, ask, rule, _applier(core, ask, config, force), applies=True)
@@ -107,7 +111,7 @@ def _taken(ask: Ask, config: Any, duplicates: Sequence[str]) -> Obj:
 def _applier(core: Core, ask: Ask, config: Obj, force: bool) -> Any:
     shape, write = SHAPES.of(ask.kind.schema.type), write_of(ask, owning.APPLY, core.clock())
 
-    conversion = ask.kind.conversion
+    conversion, views = ask.kind.conversion, views_of(ask)
 
     def make(stored: Obj) -> Obj:
         old = conversion.from_storage(stored) if conversion else stored
@@ -115,7 +119,7 @@ def _applier(core: Core, ask: Ask, config: Obj, force: bool) -> Any:
         try:
             present = old["metadata"].get("managedFields")
             owners = owning.decode(present) if present else owning.first(shape, live, write)
-            new, owners = _apply(ask, live, config, owners, write, force)
+            new, owners = _apply(ask, live, config, owners, write, force, views)
         except Undetermined as error:
             raise _untyped(ask, error) from None
         new = copied(new)
@@ -127,7 +131,9 @@ def _applier(core: Core, ask: Ask, config: Obj, force: bool) -> Any:
     return make
 
 
-def _apply(ask: Ask, live: Obj, config: Obj, owners: Owners, write: Write, force: bool) -> tuple[Obj, Owners]:
+def _apply(
+    ask: Ask, live: Obj, config: Obj, owners: Owners, write: Write, force: bool, views: Views | None
+) -> tuple[Obj, Owners]:
     """Raises 409, Undetermined."""
     shape = SHAPES.of(ask.kind.schema.type)
 
@@ -141,7 +147,7 @@ def _apply(ask: Ask, live: Obj, config: Obj, owners: Owners, write: Write, force
         return conversion.from_storage(kept)
 
     try:
-        return owning.apply(shape, live, config, owners, write, force=force, complete=complete)
+        return owning.apply(shape, live, config, owners, write, force=force, complete=complete, views=views)
     except Conflicts as conflicts:
         permitted = _permitted(ask, live) if write.manager.name == _KUBECTL else {}
         left = [
@@ -151,7 +157,7 @@ def _apply(ask: Ask, live: Obj, config: Obj, owners: Owners, write: Write, force
         ]
         if left:
             raise _conflict(Conflicts(left)) from None
-    return owning.apply(shape, live, config, owners, write, force=True, complete=complete)
+    return owning.apply(shape, live, config, owners, write, force=True, complete=complete, views=views)
 
 
 def _permitted(ask: Ask, live: Obj) -> Fields:
@@ -195,7 +201,14 @@ def _untyped(ask: Ask, error: Exception) -> StatusError:
 
 
 async def _create(core: Core, ask: Ask, config: Obj) -> Any:
-    write = write_of(ask, owning.APPLY, core.clock())
+    made = partial(_made, ask, config, core.clock())
+    new, owners = await asyncio.to_thread(made) if ask.large else made()
+    return await insert(core, ask, new, owners)
+
+
+def _made(ask: Ask, config: Obj, now: datetime) -> tuple[Obj, list[Obj]]:
+    """The new object, and who owns its fields."""
+    write = write_of(ask, owning.APPLY, now)
     shape = SHAPES.of(ask.kind.schema.type)
     empty: Obj = {"metadata": {}}
     try:
@@ -205,4 +218,4 @@ async def _create(core: Core, ask: Ask, config: Obj) -> Any:
     new = copied(config)
     if ask.kind.conversion:
         new = ask.kind.conversion.to_storage(new)
-    return await insert(core, ask, new, owning.encode(owners))
+    return new, owning.encode(owners)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 
 from podium.api.ask import Ask, Made, Outcome
 from podium.api.core import Core, presented
 from podium.api.store.base import Entry, Exists
-from podium.api.strategy import Strategy
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, already_exists, invalid
 from podium.api.verbs import body
@@ -21,7 +23,10 @@ GENERATIONS = 8
 
 async def create(core: Core, ask: Ask, obj: Obj, duplicates: Sequence[str] = ()) -> Outcome:
     """Creates `obj`, which is taken over. Raises 400, 403, 404 (no such namespace), 409, 422."""
-    body.take(ask, obj, duplicates)
+    if ask.large:
+        await asyncio.to_thread(body.take, ask, obj, duplicates)
+    else:
+        body.take(ask, obj, duplicates)
     if ask.kind.conversion:
         obj = ask.kind.conversion.to_storage(obj)
     return await presented(ask.kind, await insert(core, ask, obj))
@@ -29,20 +34,22 @@ async def create(core: Core, ask: Ask, obj: Obj, duplicates: Sequence[str] = ())
 
 async def insert(core: Core, ask: Ask, obj: Obj, owners: Sequence[Obj] = ()) -> Outcome:
     """Creates an object that fits its schema already, with these owners of its fields."""
-    stamp_new(ask, obj, core.clock())
+    now = core.clock()
+    stamp_new(ask, obj, now)
     if owners:
         obj["metadata"]["managedFields"] = [*owners]
     strategy = ask.kind.strategy
-    strategy.default(obj)
-    if not owners:
-        claim(ask, obj, core.clock())
+    if ask.large:
+        await asyncio.to_thread(_complete, ask, obj, now, not owners)
+    else:
+        _complete(ask, obj, now, not owners)
     await core.mutate(ask, "CREATE", obj, None)
     meta = metadata_of(obj)
     generated = is_generated(meta)
     if generated:
         generate_name(meta)
     strategy.prepare_create(obj)
-    causes = strategy.validate_create(obj) if not strategy.lengthy else await _patiently(strategy, obj)
+    causes = await judged(ask, partial(strategy.validate_create, obj))
     if causes:
         raise invalid(ask.kind.resource.kind, meta.get("name") or "", causes, ask.kind.resource.group)
     await core.validate(ask, "CREATE", obj, None)
@@ -51,10 +58,22 @@ async def insert(core: Core, ask: Ask, obj: Obj, owners: Sequence[Obj] = ()) -> 
     return await _store(core, ask, obj, generated)
 
 
-async def _patiently(strategy: Strategy, obj: Obj) -> list[Cause]:
+def _complete(ask: Ask, obj: Obj, now: datetime, alone: bool) -> None:
+    """`alone`: nobody has said yet who owns its fields."""
+    ask.kind.strategy.default(obj)
+    if alone:
+        claim(ask, obj, now)
+
+
+async def judged(ask: Ask, judge: Callable[[], list[Cause]]) -> list[Cause]:
+    """What `judge` finds. It may be called twice, and in a thread."""
+    if ask.large:
+        return await asyncio.to_thread(judge)
+    if not ask.kind.strategy.lengthy:
+        return judge()
     from podium.api.cel.patience import patiently
 
-    return await patiently(lambda: strategy.validate_create(obj))
+    return await patiently(judge)
 
 
 async def _store(core: Core, ask: Ask, obj: Obj, generated: bool) -> Outcome:

@@ -7,12 +7,14 @@ creator says who he is; otherwise from the first apply on, when all there was be
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+from functools import partial
 
 from podium.api.apply import fields as sets
 from podium.api.apply import owners as owning
 from podium.api.apply.fields import Fields
-from podium.api.apply.owners import Write
+from podium.api.apply.owners import View, Views, Write
 from podium.api.apply.shapes import Shapes, Undetermined
 from podium.api.ask import Ask
 from podium.api.types import Obj
@@ -36,6 +38,39 @@ def write_of(ask: Ask, operation: str, now: datetime) -> Write:
     return owning.writer(ask.manager, operation, version, ask.subresource, now, ignored(ask))
 
 
+def elsewhere(ask: Ask, *objs: Obj) -> bool:
+    """Whether somebody owns fields in a version that has to be asked for, which takes a thread."""
+    return ask.kind.translation is not None and any(
+        entry.get("apiVersion") != ask.kind.resource.api_version
+        for obj in objs
+        for entry in obj["metadata"].get("managedFields") or ()
+        if isinstance(entry, dict)
+    )
+
+
+def views_of(ask: Ask) -> Views | None:
+    """The versions that fields may be owned in; None for kinds of which all versions are alike. To be called
+    on the event loop, which the views wait for: they are for a thread, unless `elsewhere` is false."""
+    kind, resource = ask.kind, ask.kind.resource
+    if not kind.versions:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def shown(version: str, obj: Obj) -> Obj:
+        group, _, own = str(obj.get("apiVersion", resource.api_version)).rpartition("/")
+        if own == version or kind.translation is None:
+            return obj
+        whole = {"apiVersion": f"{group}/{own}", "kind": resource.kind, **obj}
+        return asyncio.run_coroutine_threadsafe(kind.translation.into(whole, version), loop).result()
+
+    def view(api_version: str) -> View | None:
+        group, _, version = api_version.rpartition("/")
+        type_ = kind.versions.get(version) if group == resource.group else None
+        return None if type_ is None else View(SHAPES.of(type_), partial(shown, version))
+
+    return view
+
+
 def claim(ask: Ask, obj: Obj, now: datetime) -> None:
     """Records who made `obj`, which is new, as the owner of all that he can set of it."""
     if ask.kind.conversion or (ask.kind.resource in BUSY and not ask.named):
@@ -56,7 +91,7 @@ def bare(obj: Obj) -> Obj:
     return {**obj, "metadata": meta}
 
 
-def track(ask: Ask, new: Obj, old: Obj, now: datetime) -> None:
+def track(ask: Ask, new: Obj, old: Obj, now: datetime, views: Views | None = None) -> None:
     """Records in `new` whose what the write changed is; nothing while the object has no owners. A client may
     write the list of owners itself, and drop it with a list of one empty entry."""
     meta = new["metadata"]
@@ -76,7 +111,7 @@ def track(ask: Ask, new: Obj, old: Obj, now: datetime) -> None:
         owners = owning.decode(present or ())
     shape = SHAPES.of(ask.kind.schema.type)
     try:
-        owners = owning.update(shape, bare(old), new, owners, write_of(ask, owning.UPDATE, now))
+        owners = owning.update(shape, bare(old), new, owners, write_of(ask, owning.UPDATE, now), views)
     except Undetermined:
         # A list whose items cannot be told apart: whose they are now, nobody can say.
         if present:

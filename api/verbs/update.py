@@ -3,19 +3,21 @@ subresources as well."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from podium.api.ask import Ask, Made, Outcome, copied
+from podium.api.ask import LARGE, Ask, Made, Outcome, copied
 from podium.api.core import Core, missing, presented
 from podium.api.store.base import Entry, Missing, Stale
 from podium.api.types import Obj
 from podium.api.types.errors import Cause, invalid, modified
 from podium.api.verbs import body
-from podium.api.verbs.create import insert
+from podium.api.verbs.create import insert, judged
 from podium.api.verbs.lifecycle import ends_with_update
 from podium.api.verbs.metadata import carry_over, check_name, check_version, metadata_of
-from podium.api.verbs.ownership import track
+from podium.api.verbs.ownership import elsewhere, track, views_of
 from podium.api.verbs.reserved import written
 
 # How often a change that names no version is made again on top of somebody else's.
@@ -52,7 +54,10 @@ async def update(
 ) -> Result:
     """Replaces the object by `obj`; where there is none it `creates` one, if the kind allows that. Raises
     400, 403, 404, 409, 422."""
-    body.take(ask, obj, duplicates)
+    if ask.large:
+        await asyncio.to_thread(body.take, ask, obj, duplicates)
+    else:
+        body.take(ask, obj, duplicates)
     check_name(ask, obj)
     if ask.kind.conversion:
         obj = ask.kind.conversion.to_storage(obj)
@@ -77,11 +82,17 @@ async def change(
         old = entry.obj
         if ask.kind.translation is not None:
             [old] = await ask.kind.translation.read([old])
-        new = make(old)
+        ask.large = ask.large or len(entry.value) > LARGE
+        aside = ask.large or elsewhere(ask, old)
+        new = await asyncio.to_thread(make, old) if aside else make(old)
         check_version(ask, new, old)
         await _prepare(core, ask, rule, new, old)
         if not applies and ("managedFields" in new["metadata"] or "managedFields" in old["metadata"]):
-            track(ask, new, old, core.clock())
+            tracked = partial(track, ask, new, old, core.clock(), views_of(ask))
+            if ask.large or elsewhere(ask, old, new):
+                await asyncio.to_thread(tracked)
+            else:
+                tracked()
         try:
             return await _commit(core, ask, entry, new)
         except Stale:
@@ -93,17 +104,14 @@ async def change(
 
 async def _prepare(core: Core, ask: Ask, rule: Rule, new: Obj, old: Obj) -> None:
     carry_over(ask, new, old)
-    ask.kind.strategy.default(new)
+    if ask.large:
+        await asyncio.to_thread(ask.kind.strategy.default, new)
+    else:
+        ask.kind.strategy.default(new)
     await _mutate(core, ask, rule, new, old)
     rule.prepare(new, old)
     ask.kind.strategy.stamp(new, old, core.clock())
-    if ask.kind.strategy.lengthy:
-        from podium.api.cel.patience import patiently
-
-        causes = await patiently(lambda: rule.validate(new, old))
-    else:
-        causes = rule.validate(new, old)
-    if causes:
+    if causes := await judged(ask, partial(rule.validate, new, old)):
         raise invalid(ask.kind.resource.kind, ask.name, causes, ask.kind.resource.group)
     if rule.stand_in is not None:
         show = rule.stand_in.show

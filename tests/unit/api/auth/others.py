@@ -19,6 +19,7 @@ from podium.api import pki
 from podium.api.types import Obj
 
 AUDIENCE = "tests"
+CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
 class OtherServer:
@@ -30,6 +31,9 @@ class OtherServer:
         self.url = ""
         self.asked: list[Obj] = []
         self.fetched: list[str] = []
+        # What is told to whoever comes for claims, and with what.
+        self.claims = ""
+        self.access: list[str] = []
         self.answer: Callable[[Obj], Obj | None] = lambda spec: {}
         self.keys: dict[str, Any] = {"one": rsa.generate_private_key(public_exponent=65537, key_size=2048)}
 
@@ -37,8 +41,9 @@ class OtherServer:
         """A token that is good for a minute, of whom the claims say."""
         now = int(time.time())
         whole = {"iss": self.url, "aud": AUDIENCE, "exp": now + 60, "iat": now, **claims}
-        algorithm = "ES256" if isinstance(self.keys[kid], ec.EllipticCurvePrivateKey) else "RS256"
-        return jwt.encode(whole, self.keys[kid], algorithm=algorithm, headers={"kid": kid})
+        key = self.keys[kid]
+        algorithm = CURVES[key.curve.name] if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
+        return jwt.encode(whole, key, algorithm=algorithm, headers={"kid": kid})
 
     def issuer(self, **more: Any) -> Obj:
         return {
@@ -71,6 +76,10 @@ class OtherServer:
         self.fetched.append(request.path)
         return web.json_response({"keys": [_public(kid, key) for kid, key in self.keys.items()]})
 
+    async def claim(self, request: web.Request) -> web.Response:
+        self.access.append(request.headers.get("Authorization", ""))
+        return web.Response(text=self.claims, status=200 if self.claims else 404)
+
     async def review(self, request: web.Request) -> web.Response:
         review = await request.json()
         assert request.headers["Authorization"] == "Bearer secret"
@@ -95,6 +104,7 @@ async def other_server(directory: Path) -> AsyncIterator[OtherServer]:
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", found.discovery)
     app.router.add_get("/keys", found.key_set)
+    app.router.add_get("/claims", found.claim)
     app.router.add_post("/review", found.review)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -144,6 +145,41 @@ async def test_keys_are_fetched_once_and_again_for_a_new_one(tmp_path: Path, oth
         assert len(other.fetched) == 2
     async with serving(configuration=file) as (http, _):
         assert (await user_of(http, other.token("two", sub="c")))["username"] == "oidc:c"
+
+
+async def test_a_key_that_names_no_algorithm_has_that_of_its_kind(tmp_path: Path, other: OtherServer) -> None:
+    curves = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+    for name, curve in curves.items():
+        other.keys[name] = ec.generate_private_key(curve)
+    async with serving(configuration=configured(tmp_path, {"issuer": other.issuer(), **NAMED})) as (http, _):
+        for name in ("one", *curves):
+            assert (await user_of(http, other.token(name, sub="a")))["username"] == "oidc:a"
+        _, body, _ = other.token("one", sub="a").split(".")
+        for algorithm in ("HS256", "none", "RS512", "ES256"):
+            odd = json.dumps({"alg": algorithm, "kid": "one", "typ": "JWT"}).encode()
+            forged = base64.urlsafe_b64encode(odd).decode().rstrip("=")
+            assert (await who(http, f"{forged}.{body}.eA")).code == 401
+
+
+async def test_groups_may_lie_elsewhere(tmp_path: Path, other: OtherServer) -> None:
+    mappings = {**NAMED["claimMappings"], "groups": {"claim": "groups", "prefix": "g:"}}
+    place = {"endpoint": f"{other.url}/claims", "access_token": "key"}
+    named: Obj = {"sub": "ann", "_claim_names": {"groups": "there"}, "_claim_sources": {"there": place}}
+    config = {"issuer": other.issuer(), "claimMappings": mappings}
+    async with serving(configuration=configured(tmp_path, config)) as (http, _):
+        other.claims = other.token(groups=["a", "b"])
+        assert (await user_of(http, other.token(**named)))["groups"] == ["g:a", "g:b", "system:authenticated"]
+        assert other.access == ["Bearer key"]
+        # What the token says itself counts.
+        own = await user_of(http, other.token(**named, groups=["c"]))
+        assert own["groups"] == ["g:c", "system:authenticated"]
+        for claims in ("", "no token", other.token(roles=["a"]), other.token(groups=["a"], exp=1),
+                       other.token(groups=["a"], aud="others")):  # fmt: skip
+            other.claims = claims
+            assert (await who(http, other.token(**named, jti=claims[-9:]))).code == 401
+        for odd in ({"there": {"endpoint": "http://127.0.0.1:1/"}}, {"here": place}):
+            refused = other.token(**{**named, "_claim_sources": odd})
+            assert (await who(http, refused)).code == 401
 
 
 async def test_a_forged_token_is_refused(tmp_path: Path, other: OtherServer) -> None:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-import pytest
+from itertools import islice
 
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium.api.auth import rolebook
 from podium.api.auth.actions import Action
+from podium.api.auth.covering import LISTED, Endless, described, grains, uncovered
 from podium.api.auth.policy.notation import rules
-from podium.api.auth.rules import compiled, described, uncovered
+from podium.api.auth.rules import FIELDS, Rules, compiled
 
 GET_POD = Action("get", "", "pods", "", "default", "a")
-
-
-def one(line: str) -> dict[str, object]:
-    (rule,) = rules([line])
-    return rule
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def one(line: str) -> dict[str, object]:
     ],
 )
 def test_a_rule_allows_what_it_names(line: str, action: Action, allowed: bool) -> None:
-    assert compiled(one(line)).allows(action) is allowed
+    assert next(compiled(rules([line]))).allows(action) is allowed
 
 
 @pytest.mark.parametrize(
@@ -65,8 +67,7 @@ def test_a_rule_allows_what_it_names(line: str, action: Action, allowed: bool) -
     ],
 )
 def test_rules_are_covered_by_those_who_have_them(owned: list[str], wanted: str, covered: bool) -> None:
-    own = [compiled(rule) for rule in rules(owned)]
-    assert (not uncovered(own, rules([wanted]))) is covered
+    assert (not uncovered(list(compiled(rules(owned))), rules([wanted]))) is covered
 
 
 def test_what_is_missing_is_told_by_resource() -> None:
@@ -79,3 +80,65 @@ def test_what_is_missing_is_told_by_resource() -> None:
         '{APIGroups:["x.io"], Resources:["leases"], Verbs:["list"]}',
         '{NonResourceURLs:["/metrics"], Verbs:["get"]}',
     ]
+
+
+def test_a_rule_of_a_million_grains_is_compared_by_what_others_tell_apart() -> None:
+    words = [f"w{index}" for index in range(1000)]
+    wanted = {"apiGroups": ["", "apps"], "resources": words, "verbs": [*words, "get"], "resourceNames": words}
+    own = list(compiled(rules(["*: w1 w2 w3", "get: *.*"])))
+    missing = uncovered(own, [wanted])
+    assert len(missing) == LISTED
+    assert not any(rule.covers(grain) for rule in own for grain in missing)
+    assert uncovered(list(compiled(rules(["*: *.*"]))), [wanted]) == []
+
+
+def test_many_rules_are_compared_with_as_many() -> None:
+    many = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": [f"n{index}"]}
+        for index in range(5_000)
+    ]
+    assert uncovered(list(compiled(many)), many) == []
+    assert [grain.name for grain in uncovered(list(compiled(many[1:])), many)] == ["n0"]
+
+
+def test_what_takes_for_ever_to_compare_is_given_up() -> None:
+    own = [{"apiGroups": [""], "resources": ["secrets"], "verbs": [f"v{index}"]} for index in range(5_000)]
+    wanted = {"apiGroups": [""], "resources": ["secrets"], "verbs": [f"v{index}" for index in range(5_000)]}
+    with pytest.raises(Endless):
+        uncovered(list(compiled(own)), [wanted])
+
+
+def test_what_is_missing_is_told_in_the_order_of_the_rule() -> None:
+    own = list(compiled(rules(["list: pods"])))
+    (line,) = described(uncovered(own, rules(["get,watch,list,delete: pods", "list: pods"])))
+    assert line.endswith('Verbs:["get" "watch" "delete"]}')
+
+
+WORDS = st.text(st.sampled_from('a"\\[]{},:é'), max_size=6)
+RULE = st.fixed_dictionaries(
+    {"verbs": st.lists(WORDS, max_size=3)},
+    optional={field: st.lists(WORDS, max_size=3) for field in FIELDS[1:]},
+)
+
+
+@given(st.lists(RULE, max_size=40))
+def test_rules_are_decoded_in_pieces_whatever_they_say(given_rules: list[dict[str, list[str]]]) -> None:
+    role = {"kind": "Role", "metadata": {"name": 'x"rules":['}, "rules": given_rules, "z": {"rules": []}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rolebook, "PIECE", 10)
+        assert list(rolebook.written(orjson.dumps(role))) == given_rules
+    assert list(rolebook.written(orjson.dumps({"metadata": {}}))) == []
+
+
+@given(st.lists(RULE, max_size=12), st.lists(RULE, min_size=1, max_size=3))
+def test_rules_made_one_allow_what_each_of_them_allows(
+    own: list[dict[str, list[str]]], asked: list[dict[str, list[str]]]
+) -> None:
+    each, together = list(compiled(own)), Rules(compiled(own))
+    for grain in islice((grain for rule in asked for grain in grains(rule)), 200):
+        action = Action(grain.verb, grain.group, grain.resource, "", "default", grain.name, grain.path)
+        near = [rule for bucket in together.candidates(action) for rule in bucket]
+        assert any(rule.allows(action) for rule in near) == any(rule.allows(action) for rule in each)
+        known = together.for_paths() if grain.path else together.near(grain.resource)
+        covered = any(rule.covers(grain) for bucket in known for rule in bucket)
+        assert covered == any(rule.covers(grain) for rule in each)

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from podium.api import pki
 from podium.api.auth.signing import SigningKeys
@@ -244,3 +244,20 @@ def test_an_audience_is_no_part_of_another(tmp_path: Path) -> None:
         else:
             with pytest.raises(StatusError):
                 own.check(keys.sign(claims))
+
+
+@pytest.mark.parametrize(
+    ("curve", "algorithm"), [(ec.SECP256R1(), "ES256"), (ec.SECP384R1(), "ES384"), (ec.SECP521R1(), "ES512")]
+)
+def test_keys_of_every_curve_sign_and_check(tmp_path: Path, curve: ec.EllipticCurve, algorithm: str) -> None:
+    key = ec.generate_private_key(curve)
+    file = tmp_path / "key"
+    form, nothing = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    file.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, nothing))
+    keys = SigningKeys(file)
+    token = keys.sign({"iss": "me", "sub": "x"})
+    assert jwt.get_unverified_header(token)["alg"] == algorithm
+    rotated = SigningKeys(pki.ensure_signing_key(tmp_path / "new"), [file])
+    assert rotated.verify(token, ["me"])["sub"] == "x"
+    assert [each["alg"] for each in rotated.key_set()["keys"]] == ["ES256", algorithm]
+    assert {each["kid"] for each in rotated.key_set()["keys"]} > {jwt.get_unverified_header(token)["kid"]}

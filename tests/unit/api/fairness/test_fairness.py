@@ -18,6 +18,7 @@ from podium.api.fairness import fairness as module
 from podium.api.fairness.level import dealt
 from podium.api.fairness.limits import limits_of
 from podium.api.fairness.objects import LEVELS, SCHEMAS, flow_schema, priority_level
+from podium.api.fairness.schemas import FlowSchema, compiled
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
 
@@ -33,8 +34,9 @@ async def nothing(*_: Any) -> Any:
     """Of a request of which only the head counts."""
 
 
-def asked() -> Exchange:
-    return Exchange({"method": "GET", "path": "/x", "query_string": b"", "headers": []}, nothing, nothing)
+def asked(query: str = "") -> Exchange:
+    scope = {"method": "GET", "path": "/x", "query_string": query.encode(), "headers": []}
+    return Exchange(scope, nothing, nothing)
 
 
 def level(name: str, *, shares: int = 10, length: int = 3, queues: int = 8, reject: bool = False) -> Obj:
@@ -44,11 +46,11 @@ def level(name: str, *, shares: int = 10, length: int = 3, queues: int = 8, reje
     return {"metadata": {"name": name, "uid": f"of-{name}"}, "spec": {"type": "Limited", "limited": limited}}
 
 
-def schema(name: str, level: str) -> Obj:
+def schema(name: str, level: str) -> FlowSchema:
     obj = flow_schema("service-accounts")
     obj["metadata"] |= {"name": name, "uid": f"of-{name}"}
     obj["spec"]["priorityLevelConfiguration"] = {"name": level}
-    return obj
+    return compiled(obj)
 
 
 def catch_all() -> Obj:
@@ -268,9 +270,8 @@ def test_a_flow_has_a_hand_of_its_own_and_never_a_queue_twice() -> None:
                                                         ("limit=100&labelSelector=a", 450, 5)])  # fmt: skip
 async def test_a_list_takes_seats_by_what_it_goes_through(query: str, objects: int, seats: int) -> None:
     fairness = Fairness(600, lambda prefix: objects)
-    fairness.configure([priority_level(n) for n in LEVELS], [flow_schema(n) for n in SCHEMAS])
-    exchange = asked()
-    exchange.scope["query_string"] = query.encode()
+    fairness.configure([priority_level(n) for n in LEVELS], [compiled(flow_schema(n)) for n in SCHEMAS])
+    exchange = asked(query)
     exchange.target = Target()  # type: ignore[assignment]
     assert fairness.enter(exchange, account("a"), READ._replace(verb="list", name=""))
     taken = numbers(fairness, "current_executing_seats")
