@@ -68,7 +68,7 @@ def macro(build: Build, call: Any, bound: frozenset[str]) -> Run | None:
     return _transformed(over, (first, second), condition, body, entry=call.function == "transformMapEntry")
 
 
-_MACROS = {
+MACROS = {
     "all": (3,),
     "exists": (3,),
     "existsOne": (3,),
@@ -82,7 +82,7 @@ _MACROS = {
 
 def is_macro(call: Any) -> bool:
     """One that the library's parser does not know."""
-    if len(call.args) not in _MACROS.get(call.function, ()) or not call.HasField("target"):
+    if len(call.args) not in MACROS.get(call.function, ()) or not call.HasField("target"):
         return False
     count = 1 if call.function == "sortBy" else 2
     return all(each.WhichOneof("kind") == "ident_expr" for each in call.args[:count])

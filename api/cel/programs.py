@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from podium.api.cel import patience
-from podium.api.cel.errors import CompileError, CostExceeded, EvaluationError, bare
+from podium.api.cel.errors import CompileError, CostExceeded, EvaluationError, bare, too_deep
 from podium.api.cel.frames import CALL_LIMIT, Budget, Frame, Run, Variables
 from podium.api.types.remembering import Weighed
 
@@ -22,6 +22,7 @@ REMEMBERED = 250_000
 COMPILING = 2_000
 # Characters of an expression.
 LONGEST = 100_000
+_TOO_DEEP = "expression is nested too deeply"
 
 
 class Program:
@@ -71,23 +72,38 @@ def parse(source: str) -> Any:
     """The tree, unchecked. Raises CompileError."""
     from podium.api.cel import syntax
 
-    return _parsed(_environment(()), source, syntax).expr
+    return _parsed(_environment(()), source, syntax)
 
 
-def has_macros(source: str) -> bool:
-    """Whether it has any that the library's checker does not know. Raises CompileError."""
+def count_macros(source: str) -> int:
+    """Of those that the library's checker does not know. Raises CompileError."""
     from podium.api.cel import loops, syntax
 
-    return any(map(loops.is_macro, syntax.calls(parse(source))))
+    return sum(map(loops.is_macro, syntax.calls(parse(source))))
 
 
 def _parsed(env: cel.Env, source: str, syntax: Any) -> Any:
     if len(source) > LONGEST:
         raise CompileError(f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}")
     try:
-        return syntax.parse(env.compile(source, disable_check=True).serialize())
+        return syntax.parse(env.compile(source, disable_check=True).serialize()).expr
+    except syntax.DecodeError:
+        return _parsed_deep(source)
     except (RuntimeError, ValueError) as error:
+        if too_deep(error):
+            return _parsed_deep(source)
         raise CompileError(bare(str(error)).rstrip("\n")) from error
+
+
+def _parsed_deep(source: str) -> Any:
+    """In a thread, where the stack begins anew: a level of it takes some calls."""
+    from podium.api.cel import parsing
+
+    patience.spent(patience.QUICK + 1)
+    try:
+        return parsing.parse(source)
+    except RecursionError:
+        raise CompileError(_TOO_DEEP) from None
 
 
 _programs: Weighed[Program] = Weighed(REMEMBERED)
@@ -117,13 +133,13 @@ def _compiled(
 
     env = _environment(names)
     patience.spent(COMPILING)
-    expr = _parsed(env, source, syntax).expr
+    expr = _parsed(env, source, syntax)
     messages.check(expr, structs)
     kind = _checked(env, source, expr)
     try:
         run = Builder(frozenset(names), frozenset(variables)).build(expr)
     except RecursionError:
-        raise CompileError("expression is nested too deeply") from None
+        raise CompileError(_TOO_DEEP) from None
     if returns and kind.split("<")[0] not in (*returns, "dyn"):
         raise CompileError(f"must evaluate to {' or '.join(returns)}")
     return Program(source, run, frozenset(syntax.free_names(expr) & set(names)), kind)
@@ -140,6 +156,8 @@ def _checked(env: cel.Env, source: str, expr: Any) -> str:
     try:
         return str(env.compile(source).return_type().name()).lower()
     except (RuntimeError, ValueError) as error:
+        if too_deep(error):
+            return "dyn"
         raise CompileError(bare(str(error)).rstrip("\n")) from error
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import DecodeError
+
+__all__ = ["DecodeError", "calls", "children", "free_names", "is_bind", "namespaced", "parse", "walk"]
 
 _STRING, _MESSAGE, _INT64, _INT32, _BOOL, _BYTES = 9, 11, 3, 5, 8, 12
 _UINT64, _DOUBLE = 4, 1
@@ -87,7 +90,7 @@ def _classes() -> dict[str, Any]:
 
 
 def parse(serialized: bytes) -> Any:
-    """A ParsedExpr from what the library serialized."""
+    """A ParsedExpr from what the library serialized. Raises DecodeError where it is nested too deeply."""
     packed = Packed.FromString(serialized)
     return _classes()["ParsedExpr"].FromString(packed.value)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from podium.api.extensions.nodes import INT_OR_STRING, LIST_TYPE, MAP_TYPE, RULES
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 
 _MADE_UP = re.compile(r" not found in struct '[\w.]+'")
 _STEP = re.compile(r"\.(?P<name>[A-Za-z_][\w-]*)|\['(?P<key>(?:[^'\\]|\\.)+)'\]")
-# What has a type of its own in an expression, and is no text there.
-_FORMATS = ("byte", "date", "date-time", "duration")
-_SCALARS = {name: Type(name, kind) for name, kind in (("boolean", bool), ("integer", int))}
+# Texts that have a type of their own in an expression.
+_FORMATS = {
+    name: Type(name, kind)
+    for name, kind in (("byte", bytes), ("date", datetime), ("date-time", datetime), ("duration", timedelta))
+}
+_SCALARS = {name: Type(name, kind) for name, kind in (("boolean", bool), ("integer", int), ("number", float))}
 _META = Type("object", dict)
 _META.fields = {"name": Field(STRING), "generateName": Field(STRING)}
 
@@ -100,19 +104,19 @@ def path_is_valid(schema: Obj, path: str) -> bool:
 
 
 class _Checkers:
-    """Hold expressions against the types of one level; only objects have any that the checker can see."""
+    """Hold expressions against the types of one level."""
 
     def __init__(self, schema: Obj, *, root: bool) -> None:
-        self.useful = schema.get("type") == "object" and (root or bool(schema.get("properties")))
-        self._schema, self._root = schema, root
+        own = _struct(schema, root) if root else _type(schema)
+        self.useful = own is not None and own is not ANY
+        self._own = own or ANY
         self._made: dict[bool, Checker] = {}
 
     def of(self, optional: bool) -> Checker:
         from podium.api.cel.typed import Checker
 
         if optional not in self._made:
-            own = _struct(self._schema, self._root)
-            types = {SELF: own} if optional else {SELF: own, OLD: own}
+            types = {SELF: self._own} if optional else {SELF: self._own, OLD: self._own}
             self._made[optional] = Checker((SELF, OLD), types)
         return self._made[optional]
 
@@ -132,7 +136,7 @@ def _struct(schema: Obj, root: bool) -> Type:
 def _type(schema: Obj) -> Type | None:
     """None for what expressions do not see."""
     kind: Any = schema.get("type") or ""
-    if schema.get(INT_OR_STRING) or kind == "number":
+    if schema.get(INT_OR_STRING):
         return ANY
     items, more = schema.get("items"), schema.get("additionalProperties")
     if kind == "array":
@@ -144,5 +148,5 @@ def _type(schema: Obj) -> Type | None:
     if kind == "object":
         return _struct(schema, bool(schema.get("x-kubernetes-embedded-resource")))
     if kind == "string":
-        return ANY if schema.get("format") in _FORMATS else STRING
+        return _FORMATS.get(schema.get("format") or "", STRING)
     return _SCALARS.get(kind)

@@ -60,7 +60,7 @@ class Registrar:
         """Serves what is established already, and begins to watch."""
         for obj in self._core.every(CUSTOM_RESOURCE_DEFINITIONS):
             if condition_is_true(obj, ESTABLISHED):
-                self._serve(obj)
+                await self._serve(obj)
         self._tell()
         self._registration.start()
         self._watching = asyncio.create_task(self._watch(), name="custom resource definitions")
@@ -108,22 +108,21 @@ class Registrar:
         name = obj["metadata"]["name"]
         try:
             if "deletionTimestamp" in obj["metadata"]:
-                self._end(obj)
+                await self._end(obj)
                 return
-            fresh = self._settled(obj)
+            fresh = {**obj, "status": self._status(obj)}
             if condition_is_true(fresh, ESTABLISHED):
-                self._serve(fresh)
+                await self._serve(fresh)
             if fresh["status"] != obj.get("status"):
-                await self._write(name, self._settled)
+                await self._write(name, lambda old: {**copied(old), "status": self._status(old)})
         except StatusError as error:
             log.warning("CustomResourceDefinition %s: %s", name, error.message)
         except Exception:  # one definition's fault must not cost the others their service
             log.exception("CustomResourceDefinition %s cannot be served", name)
 
-    def _settled(self, obj: Obj) -> Obj:
+    def _status(self, obj: Obj) -> Obj:
         now = timestamp(self._core.clock())
-        others = self._core.accepted(CUSTOM_RESOURCE_DEFINITIONS)
-        return {**copied(obj), "status": settled(obj, others, now)}
+        return settled(obj, self._core.accepted(CUSTOM_RESOURCE_DEFINITIONS), now)
 
     async def _write(self, name: str, make: Callable[[Obj], Obj]) -> None:
         kind = self._core.kinds.of(CUSTOM_RESOURCE_DEFINITIONS)
@@ -136,24 +135,29 @@ class Registrar:
 
     # --- what is served
 
-    def _serve(self, obj: Obj) -> None:
+    async def _serve(self, obj: Obj) -> None:
+        """Schemas may be large: they are compiled where they keep nobody waiting."""
         meta = obj["metadata"]
         version = f"{meta['uid']} {meta.get('generation')} {_told(obj)}"
         former = self._served.get(meta["name"])
         if former is not None and former.version == version:
             return
         try:
-            kinds = kinds_of(obj, self._definitions, self._call)
+            kinds, added = await asyncio.to_thread(self._compiled, obj)
         except (ValueError, KeyError) as error:
             log.warning("CustomResourceDefinition %s cannot be served: %s", meta["name"], error)
             return
         self._core.kinds.serve(obj["spec"]["group"], kinds, former.kinds if former else ())
-        added = published(obj, [kind.resource for kind in kinds])
         form = (meta["uid"], obj["spec"], obj["status"].get("acceptedNames"))
         self._served[meta["name"]] = Served(version, form, kinds, added)
         if former is not None and former.form != form:
             self._end_watches(former.kinds)
         self._tell_soon()
+
+    def _compiled(self, obj: Obj) -> tuple[list[CustomKind], Added]:
+        """Raises ValueError, KeyError."""
+        kinds = kinds_of(obj, self._definitions, self._call)
+        return kinds, published(obj, [kind.resource for kind in kinds])
 
     def _end_watches(self, kinds: Iterable[CustomKind]) -> None:
         """They come back, and find the objects as they are shown now, or nothing."""
@@ -186,9 +190,9 @@ class Registrar:
 
     # --- the end
 
-    def _end(self, obj: Obj) -> None:
+    async def _end(self, obj: Obj) -> None:
         if condition_is_true(obj, ESTABLISHED):
-            self._serve(obj)
+            await self._serve(obj)
         name = obj["metadata"]["name"]
         running = self._clearing.get(name)
         if CLEANUP in (obj["metadata"].get("finalizers") or ()) and (running is None or running.done()):

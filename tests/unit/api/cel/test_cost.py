@@ -118,9 +118,9 @@ def test_a_long_evaluation_goes_on_beside_the_event_loop() -> None:
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "(a|aa)+$", "^([a-zA-Z]+)*$"])
 def test_a_pattern_cannot_make_its_search_explode(pattern: str) -> None:
     program = compile_expression(f"self.matches(r'{pattern}')", ("self",))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert program.evaluate({"self": "a" * 5_000 + "!"}) is False
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.unit.api.extensions.definitions import (
     tab,
     text,
 )
-from tests.unit.api.http.harness import MERGE, TABLE, Http, Reply
+from tests.unit.api.http.harness import MERGE, TABLE, Http
 from tests.unit.api.http.test_apply import APPLY
 
 V1, V2 = TABS, TABS.replace("/v1/", "/v2/")
@@ -345,19 +345,72 @@ async def test_a_conversion_that_cannot_be_is_refused(http: Http, conversion: Ob
     assert fault._asdict() in reply.obj["details"]["causes"]
 
 
-async def test_owners_of_one_version_do_not_stand_in_the_way_of_another(http: Http, crd: Obj) -> None:
-    async def apply(path: str, version: str, manager: str, **spec: Any) -> Reply:
-        config = tab("a", version, **spec)
-        return await http.patch(f"{path}/a", config, APPLY, fieldManager=manager)
+def owned(obj: Obj) -> dict[str, tuple[str, list[str]]]:
+    """By manager: the version, and the names of the fields of the spec."""
+    return {
+        entry["manager"]: (
+            entry["apiVersion"].rpartition("/")[2],
+            sorted(name.removeprefix("f:") for name in entry["fieldsV1"].get("f:spec", {}) if name != "."),
+        )
+        for entry in obj["metadata"].get("managedFields", ())
+    }
 
-    assert (await apply(V1, "v1", "old", hostPort="a:1")).code == 201
-    for _ in range(2):
-        reply = await apply(V2, "v2", "new", port="2")
-        assert reply.code == 200, reply.message
-        assert (await http.get(f"{V1}/a")).obj["spec"] == {"hostPort": "a:2"}
-        versions = {entry["manager"]: entry["apiVersion"] for entry in reply.obj["metadata"]["managedFields"]}
-        assert versions == {"old": f"{GROUP}/v1", "new": f"{GROUP}/v2"}
-    forced = await http.patch(
-        f"{V1}/a", tab("a", "v1", hostPort="z:9"), APPLY, fieldManager="old", force="true"
+
+def applied(version: str, **spec: str) -> Obj:
+    return {"apiVersion": f"{GROUP}/{version}", "kind": "Crontab", "metadata": {"name": "a"}, "spec": spec}
+
+
+async def test_owners_know_their_fields_in_their_own_version(http: Http, crd: Obj) -> None:
+    """v1's hostPort is v2's host and port."""
+    first = await http.patch(f"{V1}/a", applied("v1", hostPort="a:1"), APPLY, fieldManager="one")
+    assert first.code == 201, first.text
+    same = await http.patch(f"{V2}/a", applied("v2", host="a", port="1"), APPLY, fieldManager="two")
+    assert same.code == 200, same.text
+    assert owned(same.obj) == {"one": ("v1", ["hostPort"]), "two": ("v2", ["host", "port"])}
+    refused = await http.patch(f"{V2}/a", applied("v2", host="a", port="2"), APPLY, fieldManager="two")
+    assert refused.code == 409
+    assert refused.message == 'Apply failed with 1 conflict: conflict with "one": .spec.hostPort'
+    taken = await http.patch(
+        f"{V2}/a", applied("v2", host="a", port="2"), APPLY, fieldManager="two", force="true"
     )
-    assert (forced.code, (await http.get(f"{V2}/a")).obj["spec"]) == (200, {"host": "z", "port": "9"})
+    assert owned(taken.obj) == {"two": ("v2", ["host", "port"])}
+
+
+async def test_an_update_takes_fields_from_owners_of_other_versions(http: Http, crd: Obj) -> None:
+    await http.patch(f"{V1}/a", applied("v1", hostPort="a:1"), APPLY, fieldManager="one")
+    reply = await http.patch(f"{V2}/a", {"spec": {"port": "2"}}, MERGE, fieldManager="other")
+    assert owned(reply.obj) == {"other": ("v2", ["port"])}
+    untouched = await http.patch(f"{V1}/a", {"metadata": {"labels": {"x": "y"}}}, MERGE, fieldManager="label")
+    assert owned(untouched.obj) == {"other": ("v2", ["port"]), "label": ("v1", [])}
+
+
+async def test_an_applier_that_moves_to_another_version_gives_up_what_it_does_not_repeat(
+    http: Http, crd: Obj
+) -> None:
+    await http.patch(f"{V2}/a", applied("v2", host="a", port="1"), APPLY, fieldManager="one")
+    moved = await http.patch(f"{V1}/a", applied("v1", hostPort="a:1"), APPLY, fieldManager="one")
+    assert moved.code == 200, moved.text
+    assert owned(moved.obj) == {"one": ("v1", ["hostPort"])}
+    assert shown(moved.obj) == OLD
+
+
+async def test_owners_in_a_version_that_is_gone_are_forgotten(http: Http, crd: Obj) -> None:
+    await http.patch(f"{V2}/a", applied("v2", host="a", port="1"), APPLY, fieldManager="two")
+    await http.patch(f"{V1}/a", {"metadata": {"labels": {"x": "y"}}}, MERGE, fieldManager="one")
+    path = f"{CRDS}/{NAME}"
+    versions = crd["spec"]["versions"]
+    dropped = await http.patch(path, {"spec": {"versions": versions[:1], "conversion": None}}, MERGE)
+    assert dropped.code == 200, dropped.text
+    await gone(http, V2)
+    reply = await http.patch(f"{V1}/a", {"metadata": {"labels": {"x": "z"}}}, MERGE, fieldManager="one")
+    assert owned(reply.obj) == {"one": ("v1", [])}
+    mine = await http.patch(f"{V1}/a", applied("v1", hostPort="b:2"), APPLY, fieldManager="me")
+    assert mine.code == 200, mine.text
+
+
+async def gone(http: Http, path: str) -> None:
+    """Waits until a version is not served any more: then its watches end."""
+    async with asyncio.timeout(10):
+        async with http.watch(path) as events:
+            await events.rest()
+        assert (await http.get(path)).code == 404

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -18,10 +18,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_text_is_too_much_for_a_format(name: str) -> None:
-    began = perf_counter()
+    began = process_time()
     for text in HOSTILE:
         assert FORMATS[name](text) in (True, False)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.text())
