@@ -130,16 +130,52 @@ def encode(owners: Owners) -> list[Obj]:
     return entries
 
 
+class View(NamedTuple):
+    """A version of the kind: its shape, and what shows an object of any version in it."""
+
+    shape: Shape
+    of: Callable[[Obj], Obj]
+
+
+# By API version; None for one that there is not any more.
+Views = Callable[[str], View | None]
+
+
+class _Seen:
+    """What a write changes, as each of the owners' versions has it."""
+
+    def __init__(self, shape: Shape, live: Obj, new: Obj, write: Write, views: Views | None) -> None:
+        self._live, self._new, self._write, self._views = live, new, write, views
+        self.own = _visible(compare(shape, live, new), write.ignored)
+        self._known: dict[str, Changes | None] = {write.version: self.own}
+
+    def of(self, version: str) -> Changes | None:
+        """None where there is no such version: nobody knows what its fields are."""
+        if self._views is None:
+            return self.own
+        if version not in self._known:
+            view = self._views(version)
+            self._known[version] = view and _visible(
+                compare(view.shape, view.of(self._live), view.of(self._new)), self._write.ignored
+            )
+        return self._known[version]
+
+
 def _visible(changes: Changes, ignored: Fields) -> Changes:
     return Changes(*(sets.without_trees(part, ignored) for part in changes)) if ignored else changes
 
 
-def _keep(owners: Owners, taken: Fields, gone: Fields, but: Manager | None = None) -> Owners:
-    """What the owners have left when `taken` goes to somebody else and `gone` is no more."""
+def _keep(owners: Owners, seen: _Seen, but: Manager | None = None) -> Owners:
+    """What the owners have left: what is changed goes to somebody else, and what is removed is no more."""
     left: Owners = {}
     for manager, share in owners.items():
         if manager != but:
-            rest = sets.difference(sets.difference(share.fields, taken), gone)
+            changes = seen.of(share.version)
+            if changes is None:
+                continue
+            rest = share.fields
+            for part in changes:
+                rest = sets.difference(rest, part)
             if not rest:
                 continue
             share = share._replace(fields=rest)
@@ -147,12 +183,13 @@ def _keep(owners: Owners, taken: Fields, gone: Fields, but: Manager | None = Non
     return left
 
 
-def update(shape: Shape, live: Obj, new: Obj, owners: Owners, write: Write) -> Owners:
+def update(
+    shape: Shape, live: Obj, new: Obj, owners: Owners, write: Write, views: Views | None = None
+) -> Owners:
     """After a write that is no apply: what it changed is its manager's. Raises Undetermined."""
-    changes = _visible(compare(shape, live, new), write.ignored)
-    changed = sets.union(changes.added, changes.modified)
-    left = _keep(owners, changed, changes.removed)
-    own = sets.difference(changed, _NOBODYS)
+    seen = _Seen(shape, live, new, write, views)
+    left = _keep(owners, seen)
+    own = sets.difference(sets.union(seen.own.added, seen.own.modified), _NOBODYS)
     if own:
         former = left.get(write.manager)
         whole = sets.union(former.fields, own) if former else own
@@ -191,6 +228,7 @@ def apply(
     *,
     force: bool,
     complete: Callable[[Obj], Obj] = lambda obj: obj,
+    views: Views | None = None,
 ) -> tuple[Obj, Owners]:
     """(the object, its owners) after an apply. `complete` fills in defaults: what is owned as a whole must
     not differ by what nobody said. Raises Conflicts, Undetermined."""
@@ -201,13 +239,12 @@ def apply(
     share = Share(wanted, write.version, last.time if last else "")
     owners = {**owners, write.manager: share}
     if last is not None and last.fields:
-        merged = _prune(shape, merged, last.fields, owners)
+        merged = _prune(shape, merged, last, owners, write.version, views)
     merged = complete(merged)
-    changes = _visible(compare(shape, live, merged), write.ignored)
-    changed = sets.union(changes.added, changes.modified)
+    seen = _Seen(shape, live, merged, write, views)
     if not force:
-        _check(owners, changed, write.manager)
-    owners = _keep(owners, changed, changes.removed, write.manager)
+        _check(owners, seen, write.manager)
+    owners = _keep(owners, seen, write.manager)
     own = sets.difference(wanted, _NOBODYS)
     owners[write.manager] = share._replace(
         fields=own, time=timestamp(write.now) if merged != live or not share.time else share.time
@@ -217,30 +254,54 @@ def apply(
     return merged, owners
 
 
-def _check(owners: Owners, changed: Fields, applier: Manager) -> None:
+def _check(owners: Owners, seen: _Seen, applier: Manager) -> None:
     found = [
         (manager, path)
         for manager, share in owners.items()
-        if manager != applier
-        for path in sets.members(sets.intersection(share.fields, changed))
+        if manager != applier and (changes := seen.of(share.version)) is not None
+        for path in sets.members(sets.intersection(share.fields, sets.union(changes.added, changes.modified)))
     ]
     if found:
         raise Conflicts(found)
 
 
-def _prune(shape: Shape, merged: Obj, last: Fields, owners: Owners) -> Obj:
-    """Without what the applier set the last time and sets no more, unless somebody else owns it."""
-    former = with_structs(shape, last)
-    present = with_structs(shape, fields_of(shape, merged))
-    owned: Fields = {}
-    for share in owners.values():
-        owned = sets.union(owned, share.fields)
-    pruned: Obj = remove(shape, merged, former)
-    kept = sets.union(with_structs(shape, fields_of(shape, pruned)), with_structs(shape, owned))
-    pruned = remove(shape, merged, sets.difference(present, kept))
+def _prune(shape: Shape, merged: Obj, last: Share, owners: Owners, version: str, views: Views | None) -> Obj:
+    """Without what the applier set the last time and sets no more, unless somebody else owns it; each in the
+    version that it is known in."""
+    here = View(shape, lambda obj: obj)
+    view = views(last.version) if views is not None else here
+    if view is None:
+        return merged
+    whole = view.of(merged)
+    former = with_structs(view.shape, last.fields)
+    pruned: Obj = remove(view.shape, whole, former)
+    for owned_in, owned in _by_version(owners, version, views).items():
+        seen = views(owned_in) if views is not None else here
+        if seen is not None:
+            pruned = _with_owned(seen.shape, seen.of(merged), seen.of(pruned), owned)
     # What the applier never set stays, even where nothing it is part of is owned any more.
-    left = with_structs(shape, fields_of(shape, pruned))
-    result: Obj = remove(shape, merged, sets.intersection(sets.difference(present, left), former))
+    present = with_structs(view.shape, fields_of(view.shape, whole))
+    left = with_structs(view.shape, fields_of(view.shape, view.of(pruned)))
+    lost = sets.intersection(sets.difference(present, left), former)
+    result: Obj = remove(view.shape, whole, lost)
+    back = views(version) if views is not None else here
+    return back.of(result) if back is not None else result
+
+
+def _by_version(owners: Owners, version: str, views: Views | None) -> dict[str, Fields]:
+    """All that is owned, by the version that it is known in; of `version` where all are alike."""
+    found: dict[str, Fields] = {}
+    for share in owners.values():
+        key = version if views is None else share.version
+        found[key] = sets.union(found.get(key, {}), share.fields)
+    return found
+
+
+def _with_owned(shape: Shape, merged: Obj, pruned: Obj, owned: Fields) -> Obj:
+    """What was pruned, with what of it somebody owns."""
+    present = with_structs(shape, fields_of(shape, merged))
+    kept = sets.union(with_structs(shape, fields_of(shape, pruned)), with_structs(shape, owned))
+    result: Obj = remove(shape, merged, sets.difference(present, kept))
     return result
 
 

@@ -16,7 +16,9 @@ from jwt.utils import base64url_encode
 from podium.api import pki
 from podium.api.types import Obj
 
-ALGORITHM = "ES256"
+# By the curve of the key; RSA keys have one.
+_OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_OF_RSA = "RS256"
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -36,7 +38,8 @@ class SigningKeys:
         return list(dict.fromkeys(map(_algorithm, self._public.values())))
 
     def sign(self, claims: Obj) -> str:
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._id})
+        algorithm = _algorithm(self._key.public_key())
+        return jwt.encode(claims, self._key, algorithm=algorithm, headers={"kid": self._id})
 
     def verify(self, token: str, issuers: Sequence[str]) -> Obj:
         """The claims of a token that one of the keys has signed for one of `issuers`; their times and
@@ -80,22 +83,18 @@ def _public(path: Path) -> PublicKey:
             raise ValueError(f"{path}: holds no key in PEM") from None
     if isinstance(key, rsa.RSAPublicKey):
         return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _OF_CURVE:
         return key
-    raise ValueError(f"{path}: is neither an RSA key nor one of P-256")
+    raise ValueError(f"{path}: is neither an RSA key nor one of P-256, P-384 or P-521")
 
 
 def _algorithm(key: PublicKey) -> str:
-    return "RS256" if isinstance(key, rsa.RSAPublicKey) else ALGORITHM
+    return _OF_RSA if isinstance(key, rsa.RSAPublicKey) else _OF_CURVE[key.curve.name]
 
 
 def _key_id(key: PublicKey) -> str:
-    if isinstance(key, rsa.RSAPublicKey):
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        raw = key.public_bytes(serialization.Encoding.DER, form)
-    else:
-        numbers = key.public_numbers()
-        raw = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    raw = key.public_bytes(serialization.Encoding.DER, form)
     return base64url_encode(hashlib.sha256(raw).digest()).decode()
 
 

@@ -163,12 +163,17 @@ class Translator:
     async def _convert(self, objs: Sequence[Obj], to: Resource) -> list[Obj]:
         return relabelled(objs, to) if self._webhook is None else await self._webhook.convert(objs, to)
 
-    async def as_(self, obj: Obj, to: Resource) -> Obj:
-        """An object of this version in another one. Raises 500."""
-        if to.version == self._resource.version:
+    async def into(self, obj: Obj, version: str) -> Obj:
+        """An object of any version in any other. Raises 500."""
+        to = self._resource._replace(version=version)
+        if obj["apiVersion"] == to.api_version:
             return obj
         [made] = await self._convert([copied(obj)], to)
-        return _ordered(self._shapes.prune(made, to.version))
+        return _ordered(self._shapes.prune(made, version))
+
+    async def as_(self, obj: Obj, to: Resource) -> Obj:
+        """An object of this version in another one. Raises 500."""
+        return obj if to.version == self._resource.version else await self.into(obj, to.version)
 
     async def write(self, obj: Obj) -> Obj:
         """An object of this version as it is stored. Raises 500."""

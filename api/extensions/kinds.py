@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podium.api.discovery import version_order
@@ -35,11 +35,13 @@ class CustomKind(Kind):
         stored: Resource,
         translation: Translator | None,
         warnings: Sequence[str],
+        versions: Mapping[str, Type],
     ) -> None:
         super().__init__(strategy, definitions)
         self.stored = stored
         self.translation = translation
         self.warnings = warnings
+        self.versions = versions
         # In the place of the cached properties. Whoever has a finalizer can always take it away, also when
         # discovery names fewer verbs because all objects are going.
         self.__dict__["schema"] = schema
@@ -75,16 +77,16 @@ def kinds_of(definition: Obj, definitions: Definitions, call: Call) -> list[Cust
     # What was written under another schema, or in another version, is made to fit when it is read.
     changed = len(versions) > 1 or definition["metadata"].get("generation", 1) > 1
     made: list[CustomKind] = []
+    types = {name: root_type(node, pruner, definitions.type_of(OBJECT_META)) for name, node in nodes.items()}
     for entry in versions:
         if entry.get("served"):
             node, resource = nodes[entry["name"]], resource_of(definition, entry)
-            type_ = root_type(node, pruner, definitions.type_of(OBJECT_META))
-            schema = Schema(resource.group, resource.version, resource.kind, type_)
+            schema = Schema(resource.group, resource.version, resource.kind, types[entry["name"]])
             translator = Translator(resource, kept, shapes, webhook) if changed else None
             ending = condition_is_true(definition, "Terminating")
             strategy = CustomResources(resource, entry, node, ending=ending)
             warnings = deprecations(definition, entry)
-            made.append(CustomKind(strategy, definitions, schema, kept, translator, warnings))
+            made.append(CustomKind(strategy, definitions, schema, kept, translator, warnings, types))
     return made
 
 
