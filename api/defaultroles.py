@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from podium.api.ask import Ask, copied
+from podium.api.auth.covering import uncovered
 from podium.api.auth.policy import Default, defaults
 from podium.api.auth.policy.defaults import AUTOUPDATE
-from podium.api.auth.rules import compiled, uncovered
+from podium.api.auth.rules import compiled
 from podium.api.core import Core
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError
@@ -56,8 +57,9 @@ def completed(old: Obj, wanted: Obj) -> Obj:
     for key in ("subjects", "aggregationRule"):
         if key in wanted:
             new |= _extended(old, wanted, key)
-    if "rules" in wanted and "aggregationRule" not in wanted:
-        own = [compiled(rule) for rule in old.get("rules") or ()]
+    # Nearly always they are the very same, and there is nothing to reckon.
+    if "rules" in wanted and "aggregationRule" not in wanted and old.get("rules") != wanted["rules"]:
+        own = list(compiled(old.get("rules") or ()))
         lacking = [rule for rule in wanted["rules"] if uncovered(own, [rule])]
         if lacking:
             new["rules"] = [*(old.get("rules") or ()), *lacking]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from podium.api.schema import Definitions, Schema
+from podium.api.schema.walk import Type
 from podium.api.store.base import Entry
 from podium.api.strategy import Strategy
 from podium.api.types import Obj
@@ -37,6 +39,10 @@ class Translation(Protocol):
         """An object as it is to be stored."""
         ...
 
+    async def into(self, obj: Obj, version: str) -> Obj:
+        """An object of any of the kind's versions in any other."""
+        ...
+
     async def as_(self, obj: Obj, to: Resource) -> Obj:
         """An object of the kind's version in another one."""
         ...
@@ -54,6 +60,8 @@ class Kind:
     says_kind = False
     # What every answer about the kind warns of.
     warnings: Sequence[str] = ()
+    # All versions that there are, also those that are not served; none where that does not matter.
+    versions: Mapping[str, Type] = MappingProxyType({})
 
     def __init__(
         self, strategy: Strategy, definitions: Definitions, conversion: Conversion | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import orjson
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from podium.api import negotiation
+from podium.api import negotiation, zpages
 from podium.api.aggregation import Aggregator
 from podium.api.auth.tokens import Tokens
 from podium.api.auth.users import SYSTEM
@@ -29,6 +30,12 @@ from podium.api.types import Obj
 from podium.api.types.errors import StatusError, method_not_allowed, no_such_path, not_acceptable
 
 GIT_VERSION = "v1.36.0+podium"
+# What there is emulated, and what there is to be seen.
+VERSION = "1.36"
+PATHS = (
+    "/api", "/apis", "/flagz", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz",
+    "/statusz", "/version",
+)  # fmt: skip
 JSON = "application/json"
 # Of what a client may ask for, the Content-Type that it gets.
 _V3_TYPES = dict.fromkeys((JSON, "*/*", "application/*"), JSON)
@@ -65,6 +72,8 @@ class Served(NamedTuple):
     aggregator: Aggregator
     health: Health
     collectors: Sequence[Collect]
+    flags: Mapping[str, str]
+    clock: Callable[[], datetime]
 
 
 class Others:
@@ -72,6 +81,7 @@ class Others:
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._started = served.clock()
 
     def application(self) -> Starlette:
         routes = [
@@ -83,6 +93,8 @@ class Others:
                 for rest in ("", "/", "/{check:path}")
             ),
             Route("/metrics", self.metrics),
+            Route("/statusz", self.status),
+            Route("/flagz", self.flags),
             Route("/openapi/v2", self.openapi_v2),
             Route("/openapi/v3", self.openapi_v3_index),
             Route("/openapi/v3/{path:path}", self.openapi_v3),
@@ -118,6 +130,13 @@ class Others:
             families += collect()
         return Response(await asyncio.to_thread(expose, families), media_type=MEDIA_TYPE)
 
+    async def status(self, request: Request) -> Response:
+        now, accept = self._served.clock(), request.headers.get("accept", "")
+        return _page(zpages.status(accept, self._started, now, VERSION, PATHS))
+
+    async def flags(self, request: Request) -> Response:
+        return _page(zpages.flags(request.headers.get("accept", ""), self._served.flags))
+
     async def openapi_v2(self, request: Request) -> Response:
         """Content-Type and document by the first entry of Accept that there is."""
         openapi = self._served.openapi
@@ -149,21 +168,7 @@ class Others:
         return _cached(self._served.tokens.key_set(), "application/jwk-set+json")
 
     async def index(self, request: Request) -> Response:
-        return _json(
-            {
-                "paths": [
-                    "/api",
-                    "/apis",
-                    "/healthz",
-                    "/livez",
-                    "/metrics",
-                    "/openapi/v2",
-                    "/openapi/v3",
-                    "/readyz",
-                    "/version",
-                ]
-            }
-        )
+        return _json({"paths": list(PATHS)})
 
     async def discovery(self, request: Request) -> Response:
         discovery, path = self._served.discovery, request.url.path
@@ -177,6 +182,11 @@ class Others:
         if body is None:
             raise no_such_path()
         return Response(body, media_type=JSON, headers={"vary": "accept"})
+
+
+def _page(page: zpages.Page) -> Response:
+    headers = {"warning": page.warning} if page.warning else {}
+    return Response(page.body, media_type=page.media_type, headers=headers)
 
 
 def _json(obj: Obj, media_type: str = JSON) -> Response:

@@ -57,3 +57,17 @@ def _target(kind: Kind, namespace: str, scoped: bool, parts: list[str]) -> Targe
     if rest and subresource != "proxy":
         return None
     return Target(kind, namespace, name, subresource, rest)
+
+
+def watched(path: str) -> tuple[str, str] | None:
+    """The older form of a watch, `.../VERSION/watch/...`: the path of what is watched, and the name where it
+    is one object. None for any other path."""
+    parts = path.split("/")
+    at = 3 if parts[1] == "api" else 4 if parts[1] == "apis" else 0
+    if not at or len(parts) <= at + 1 or parts[at] != "watch":
+        return None
+    before, what = parts[:at], [part for part in parts[at + 1 :] if part]
+    length = 3 if what[:1] == ["namespaces"] and len(what) > 2 else 1
+    if not length <= len(what) <= length + 1:
+        return None
+    return "/".join([*before, *what[:length]]), "".join(what[length:])

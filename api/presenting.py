@@ -91,7 +91,7 @@ async def present_page(core: Core, exchange: Exchange, ask: Ask, accepted: Accep
     elif accepted.yaml:
         await _present_yaml(exchange, 200, _list_object(ask.kind, page), headers)
     else:
-        await exchange.answer_pieces(200, plain_list(ask.kind, page), headers)
+        await exchange.answer_pieces(200, await plain_list(ask.kind, page), headers)
 
 
 def _list_object(kind: Kind, page: Page) -> Obj:

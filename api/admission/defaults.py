@@ -3,6 +3,8 @@ and runtimes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.groups.networking.ingresses import DEFAULT
 from podium.api.types import Obj, quantity
@@ -25,16 +27,25 @@ class DefaultTolerationSeconds:
         if not request.concerns(PODS) or request.obj is None:
             return
         tolerations = request.obj["spec"].get("tolerations") or []
-        missing = [key for key in TAINTS if not any(_tolerates(entry, key) for entry in tolerations)]
-        if missing:
+        if missing := _not_tolerated(tolerations):
             request.obj["spec"]["tolerations"] = [*tolerations, *(_toleration(key) for key in missing)]
 
     async def validate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         """A default refuses nothing."""
 
 
-def _tolerates(toleration: Obj, key: str) -> bool:
-    return toleration.get("key", "") in (key, "") and toleration.get("effect", "") in ("NoExecute", "")
+def _not_tolerated(tolerations: Sequence[Obj]) -> list[str]:
+    """The keys of TAINTS that no toleration is for."""
+    missing = [*TAINTS]
+    for entry in tolerations:
+        if entry.get("effect", "") not in ("NoExecute", ""):
+            continue
+        key = entry.get("key", "")
+        if key == "":
+            return []
+        if key in missing:
+            missing.remove(key)
+    return missing
 
 
 def _toleration(key: str) -> Obj:

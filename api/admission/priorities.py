@@ -67,7 +67,7 @@ def _of(priority_class: Obj) -> Wanted:
 
 def _default(cluster: Cluster) -> Obj | None:
     defaults = [entry for entry in cluster.every(PRIORITY_CLASSES) if entry.get("globalDefault")]
-    return min(defaults, key=lambda entry: entry.get("value", 0), default=None)
+    return min(defaults, key=lambda entry: entry.get("value", 0)) if defaults else None
 
 
 def _apply(request: AdmissionRequest, spec: Obj, wanted: Wanted) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from podium.api.admission.limited import Limited, uncovered
 from podium.api.admission.request import AdmissionRequest, Cluster
 from podium.api.types import Obj, quantity
 from podium.api.types.resources import PODS, RESOURCE_QUOTAS
@@ -22,7 +23,12 @@ MUST_SPECIFY = ("cpu", "limits.cpu", "limits.memory", "memory", "requests.cpu", 
 
 
 class ResourceQuota:
+    """`limits` are what takes a quota."""
+
     name = "ResourceQuota"
+
+    def __init__(self, limits: Sequence[Limited] = ()) -> None:
+        self._limits = limits
 
     async def mutate(self, request: AdmissionRequest, cluster: Cluster) -> None:
         """A quota changes nothing."""
@@ -34,13 +40,21 @@ class ResourceQuota:
         if (request.subresource and not resized) or request.resource is RESOURCE_QUOTAS:
             return
         quotas = cluster.every(RESOURCE_QUOTAS, request.namespace)
-        if not quotas:
+        if not quotas and not self._limits:
             return
         now = cluster.now()
         more = usage_of(request.resource, request.obj, now)
         before = usage_of(request.resource, request.old, now) if request.old else {}
+        if self._limits:
+            self._cover(request, quotas, {name for name in more if more[name] > before.get(name, NOTHING)})
         for quota in quotas:
             self._check(request, cluster, quota, more, before)
+
+    def _cover(self, request: AdmissionRequest, quotas: Sequence[Obj], consumed: set[str]) -> None:
+        """Raises 403."""
+        assert request.obj is not None
+        if consumed and (why := uncovered(self._limits, request.resource, request.obj, consumed, quotas)):
+            raise request.refuse(why)
 
     def _check(
         self, request: AdmissionRequest, cluster: Cluster, quota: Obj, more: Usage, before: Usage

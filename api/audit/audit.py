@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from podium.api.audit.log import AuditLog
 from podium.api.audit.policy import LEVELS, VERSION, Asked, Decision, Policy
+from podium.api.audit.sinks import Sink
 from podium.api.auth.users import User
 from podium.api.metrics.exposition import Family
 from podium.api.running import is_long_running
@@ -38,7 +38,7 @@ def now() -> datetime:
 class Audit:
     """Of one server."""
 
-    def __init__(self, policy: Policy, sink: AuditLog, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, policy: Policy, sink: Sink, clock: Callable[[], datetime] = now) -> None:
         self.policy = policy
         self.sink = sink
         self.clock = clock
@@ -63,7 +63,7 @@ class Audit:
 
 class Record:
     """One request. `open` when it is known who wants what, `close` at its end; `annotations` are what
-    admission notes of it; `impersonator` is who acts as the user of the request."""
+    admission notes of it; `impersonator` is who acts as the user of the request, by what `constraint`."""
 
     def __init__(self, audit: Audit, exchange: Exchange) -> None:
         self._audit = audit
@@ -78,6 +78,7 @@ class Record:
         self._send = exchange.send
         self._receive = exchange.receive
         self.impersonator: User | None = None
+        self.constraint = ""
         self.annotations: Mapping[str, str] = {}
         self.error: StatusError | None = None
 
@@ -149,6 +150,8 @@ class Record:
         }
         if self.impersonator is not None and user is not None:
             event["impersonatedUser"] = user.info()
+            if self.constraint:
+                event["authenticationMetadata"] = {"impersonationConstraint": self.constraint}
         if exchange.scope.get("client"):
             event["sourceIPs"] = [exchange.scope["client"][0]]
         if agent := exchange.header(b"user-agent"):

@@ -17,6 +17,7 @@ OLDEST = "OldestEmulationVersion"
 
 class Leases(Strategy):
     allow_create_on_update = True
+    disabled = ("strategy", "preferredHolder")
     columns = cells.table("Name", "Holder", "Age")
 
     def check(self, obj: Obj) -> list[Cause]:

@@ -15,6 +15,7 @@ from podium.api.types.errors import StatusError
 # Far deeper than any manifest, and shallow enough for everything that recurses over an object.
 MAX_DEPTH = 200
 MAX_DUPLICATES = 100
+JSON = "application/json"
 YAML_TYPES = ("application/yaml", "application/apply-patch+yaml", "text/yaml", "application/x-yaml")
 
 _GO_STRUCT = (
@@ -27,7 +28,8 @@ def decode_body(body: bytes, content_type: str = "", *, strict: bool = False) ->
     """The object in `body`, and its duplicate keys in upstream's words (only looked for when `strict`, that
     is for fieldValidation Strict and Warn). Raises 400 for what is no object, not UTF-8, malformed or nested
     too deeply."""
-    media_type = content_type.partition(";")[0].strip().lower()
+    # What is not plain JSON may be written in several ways.
+    media_type = content_type if content_type == JSON else content_type.partition(";")[0].strip().lower()
     if media_type == protobuf.MEDIA_TYPE:
         from podium.api.schema.definitions import Definitions
 

@@ -115,6 +115,7 @@ TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
 MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
 
 
+@remembered(1024)
 def time(text: str) -> str:
     """A metav1.Time in UTC and whole seconds. Raises Malformed with Go's text."""
     if _SECONDS.fullmatch(text):

@@ -65,7 +65,7 @@ class Nodes(Strategy):
         if former.get("providerID") and former["providerID"] != spec.get("providerID"):
             detail = 'node updates may not change providerID except from "" to valid'
             found.append(causes.forbidden("spec.providerID", detail))
-        found += _taints(spec.get("taints") or ())
+        found += _taints(spec.get("taints") or ()) + _config_source(spec.get("configSource"))
         if (spec.get("externalID") or "") != (former.get("externalID") or ""):
             found.append(causes.forbidden("spec.externalID", "may not be updated"))
         return found
@@ -90,6 +90,31 @@ class Nodes(Strategy):
         if path == "spec.unschedulable":
             return "true" if (obj.get("spec") or {}).get("unschedulable") else "false"
         return super().field(obj, path)
+
+
+def _config_source(source: Obj | None) -> list[Cause]:
+    """A field that nobody looks at any more."""
+    path = "spec.configSource"
+    if source is None:
+        return []
+    if (config := source.get("configMap")) is None:
+        return [causes.invalid(path, source, "exactly one reference subfield must be non-nil")]
+    where = f"{path}.configMap"
+    found = [
+        causes.forbidden(f"{where}.{key}", f"{key} must not be set in spec")
+        for key in ("uid", "resourceVersion")
+        if config.get(key)
+    ]
+    for key, rule in (
+        ("namespace", names.dns_label),
+        ("name", names.dns_subdomain),
+        ("kubeletConfigKey", names.config_key),
+    ):
+        if not config.get(key):
+            found.append(causes.required(f"{where}.{key}"))
+        else:
+            found += values.named(config[key], f"{where}.{key}", rule)
+    return found
 
 
 def _taints(taints: Sequence[Obj]) -> list[Cause]:

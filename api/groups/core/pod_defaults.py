@@ -26,7 +26,9 @@ def template(obj: Obj) -> None:
 
 
 def spec(pod: Obj) -> None:
-    """A PodSpec. The deprecated name of the service account mirrors the other."""
+    """A PodSpec. The deprecated name of the service account mirrors the other. What belongs to features that
+    are off by default is dropped, here and below."""
+    pod.pop("schedulingGroup", None)
     pod.setdefault("dnsPolicy", "ClusterFirst")
     pod.setdefault("restartPolicy", "Always")
     pod.setdefault("securityContext", {})
@@ -128,9 +130,14 @@ def _items(source: Obj) -> None:
         _env_source(item)
 
 
+_DISABLED_SOURCES = frozenset({"clusterTrustBundle", "podCertificate"})
+
+
 def _projected(source: Obj) -> None:
     _mode(source)
     for part in source.get("sources") or ():
+        for disabled in _DISABLED_SOURCES & part.keys():
+            del part[disabled]
         if (token := part.get("serviceAccountToken")) is not None:
             token.setdefault("expirationSeconds", 3600)
         if (downward := part.get("downwardAPI")) is not None:

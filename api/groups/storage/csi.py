@@ -26,6 +26,7 @@ LIFECYCLES = ("Ephemeral", "Persistent")
 
 class CSIDrivers(Strategy):
     has_generation = True
+    disabled = ("preventPodSchedulingIfMissing",)
     columns = cells.table(
         "Name", "AttachRequired:boolean", "PodInfoOnMount:boolean", "StorageCapacity:boolean",
         "TokenRequests", "RequiresRepublish:boolean", "Modes", "Age",

@@ -267,10 +267,11 @@ async def test_an_expression_that_takes_long_does_not_hold_up_other_requests(wor
             longest = max(longest, time.perf_counter() - before)
 
     watching = asyncio.create_task(watch())
+    began = time.perf_counter()
     await world.create(data={f"key-{index}": "v" for index in range(200)})
+    took = time.perf_counter() - began
     watching.cancel()
-    # The evaluation itself takes several times as long.
-    assert longest < 0.1
+    assert longest < took / 3, took
 
 
 async def test_an_expression_asks_what_the_user_may_do(world: World) -> None:

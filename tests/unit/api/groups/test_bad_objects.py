@@ -371,10 +371,6 @@ FAULTS: dict[Resource, list[Case]] = {
     of.LEASES: [
         ({"spec": {"leaseDurationSeconds": 0}},
          ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]),
-        ({"spec": {"preferredHolder": "a"}},
-         ["spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined"]),
-        ({"spec": {"strategy": "Mine"}},
-         ['spec.strategy.strategy: Unsupported value: "Mine": supported values: "OldestEmulationVersion"']),
     ],
     of.CERTIFICATE_SIGNING_REQUESTS: [
         ({"spec/usages": []}, ["spec.usages: Required value"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import orjson
@@ -342,11 +342,11 @@ def test_a_yaml_tag_runs_nothing() -> None:
     ids=["flow", "block", "open", "indented", "itself", "laughs", "no bool", "no int", "no anchor"],
 )
 def test_yaml_that_is_out_for_trouble_is_refused_at_once(body: bytes) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(StatusError) as refused:
         decode_body(body, "application/yaml")
     assert refused.value.code == 400
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 def test_yaml_that_is_json_means_the_same() -> None:

@@ -162,6 +162,6 @@ def test_copies_may_add_so_many_bytes_and_no_more() -> None:
 def test_ten_thousand_operations_on_a_wide_object_take_no_time() -> None:
     wide = {"data": {f"k{n}": "v" for n in range(20_000)}}
     operations = [{"op": "add", "path": f"/data/k{n}", "value": "w"} for n in range(10_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     assert json_patch(wide, operations)["data"]["k9999"] == "w"
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
