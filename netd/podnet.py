@@ -213,14 +213,14 @@ class PodNetwork:
                     peer_namespace=inside.fileno(),
                     peer_mac=mac_of(address),
                     mtu=self._mtu,
+                    master=self._bridge,
                 )
-                host.apply([peer, rtnl.link_up(name, master=self._bridge)])
+                host.apply([peer])
             _configure_inside(address, gateway)
             host.apply(
                 [
-                    rtnl.hairpin(name),
                     rtnl.route(f"{address}/32", oif=self._bridge, source=gateway),
-                    rtnl.link_up(name, alias=f"{ALIAS} {uid} {address}"),
+                    rtnl.hairpin(name, alias=f"{ALIAS} {uid} {address}"),
                 ]
             )
 

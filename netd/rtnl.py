@@ -96,9 +96,9 @@ def bridge(name: str, *, mac: str, mtu: int) -> Request:
     return Request(_encode(message, NEWLINK, CREATE | EXCL, attrs), f"add bridge {name}", (errno.EEXIST,))
 
 
-def veth(name: str, *, peer: str, peer_namespace: int, peer_mac: str, mtu: int) -> Request:
-    """Adds a veth pair whose peer is born in the network namespace open as file descriptor
-    `peer_namespace`."""
+def veth(name: str, *, peer: str, peer_namespace: int, peer_mac: str, mtu: int, master: int = 0) -> Request:
+    """Adds a veth pair whose peer is born in the network namespace open as file descriptor `peer_namespace`.
+    With `master` the end here is a port of that bridge, and up."""
     inner = [
         ("IFLA_IFNAME", peer),
         ("IFLA_MTU", mtu),
@@ -108,7 +108,11 @@ def veth(name: str, *, peer: str, peer_namespace: int, peer_mac: str, mtu: int) 
     data = {"attrs": [("VETH_INFO_PEER", {"attrs": inner})]}
     info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
     attrs = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_LINKINFO", info)]
-    return Request(_encode(ifinfmsg(), NEWLINK, CREATE | EXCL, attrs), f"add veth {name}")
+    message = ifinfmsg()
+    if master:
+        attrs.append(("IFLA_MASTER", master))
+        message["flags"] = message["change"] = UP
+    return Request(_encode(message, NEWLINK, CREATE | EXCL, attrs), f"add veth {name}")
 
 
 def vxlan(name: str, *, mac: str, number: int, port: int, local: str, mtu: int) -> Request:
@@ -166,11 +170,13 @@ def link_down(name: str) -> Request:
     return Request(_encode(message, SETLINK, 0, [("IFLA_IFNAME", name)]), f"set link {name} down")
 
 
-def hairpin(name: str) -> Request:
-    """Lets a bridge port send a frame back to where it came from."""
+def hairpin(name: str, *, alias: str = "") -> Request:
+    """Lets a bridge port send a frame back to where it came from; then gives it the alias."""
     slave = {"attrs": [("IFLA_BRPORT_MODE", 1)]}
     info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", slave)]}
     attrs = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
+    if alias:
+        attrs.append(("IFLA_IFALIAS", alias))
     return Request(_encode(ifinfmsg(), NEWLINK, 0, attrs), f"hairpin on {name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import threading
@@ -56,10 +57,18 @@ def reached(link: NodeLink, port: int) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def links(told: str) -> list[tuple[object, ...]]:
+    """What a link is; whether a carrier is there the kernel notes a moment later."""
+    return [tuple(each[key] for key in ("ifindex", "ifname", "address", "mtu")) for each in json.loads(told)]
+
+
 def test_a_node_is_plugged_in_once(link: NodeLink) -> None:
-    before = inside(link, "ip -o link"), inside(link, "ip route"), run("ip -o link")
+    def seen() -> tuple[object, str, object]:
+        return links(inside(link, "ip -j link")), inside(link, "ip route"), links(run("ip -j link"))
+
+    before = seen()
     attach(link)
-    assert (inside(link, "ip -o link"), inside(link, "ip route"), run("ip -o link")) == before
+    assert seen() == before
     for cidr in RANGES:
         assert f"unreachable {cidr}" in before[1]
     assert "default via 10.89.0.1" in before[1]
