@@ -14,6 +14,7 @@ from podium.runtime.logs.file import LogLimits
 from podium.runtime.pulling.garbage import ImageGarbage
 from podium.runtime.pulling.records import Verification
 from podium.runtime.shutdown.plan import Shutdown
+from podium.runtime.usernamespaces.ranges import EVERYTHING, IdRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class NodeConfig:
     `lease_duration` is in seconds; the lease is renewed four times as often. `runtimes` are containerd's, by
     what RuntimeClasses call them. `unsafe_sysctls` are names, or beginnings of names before a `*`, that pods
     may set although they reach beyond them. `max_backoff` is how many seconds a container that ends again and
-    again waits at most."""
+    again waits at most. `user_ids` are what pods with users of their own are given ids from."""
 
     node_name: str
     node_address: str
@@ -63,6 +64,7 @@ class NodeConfig:
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: dict(DEFAULT))
     unsafe_sysctls: Sequence[str] = ()
     max_backoff: int = 300
+    user_ids: IdRange = EVERYTHING
 
     @property
     def manifests_folder(self) -> Path:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -40,6 +40,12 @@ class Runtime:
 
     type: str = RUNC
     options: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+    def talking_to(self, owner: int) -> Runtime:
+        """The same for containers whose root is `owner` on this machine: what they print to is theirs."""
+        if self.type != RUNC:
+            return self
+        return replace(self, options={**self.options, "IoUid": owner, "IoGid": owner})
 
     def packed(self, *, systemd: bool = False) -> PackedAny | None:
         """The options as containerd takes them, None for none. With `systemd` the runtime asks systemd for

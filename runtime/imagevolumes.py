@@ -13,12 +13,15 @@ from podium.api.types import Obj
 from podium.client.events import EventRecorder
 from podium.runtime.archive import ArchiveError
 from podium.runtime.containerd import Containerd, ContainerdError
-from podium.runtime.containerd.snapshots import OVERLAYFS
+from podium.runtime.containerd.snapshots import OVERLAYFS, mapped
 from podium.runtime.images import Image, PullError, parse
 from podium.runtime.pulling.supply import ImageSupply
+from podium.runtime.sandbox import own_users
+from podium.runtime.usernamespaces import overlays
+from podium.runtime.usernamespaces.records import UserRanges
 from podium.storage import folders
 from podium.storage.base import MountedVolume, Plugin, Request
-from podium.storage.errors import failed
+from podium.storage.errors import VolumeError, failed
 from podium.storage.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, is_mount_point, mount, unmount
 
 log = logging.getLogger(__name__)
@@ -33,12 +36,18 @@ class ImagePlugin(Plugin):
     """Every volume is a snapshot of its own on the image's layers; nothing is ever written to it."""
 
     def __init__(
-        self, containerd: Containerd, supply: ImageSupply, recorder: EventRecorder, pods_dir: Path
+        self,
+        containerd: Containerd,
+        supply: ImageSupply,
+        recorder: EventRecorder,
+        pods_dir: Path,
+        ranges: UserRanges,
     ) -> None:
         self._containerd = containerd
         self._supply = supply
         self._recorder = recorder
         self._pods_dir = pods_dir
+        self._ranges = ranges
 
     def folder(self, type: str) -> str:
         return FOLDER
@@ -49,7 +58,7 @@ class ImagePlugin(Plugin):
                 await self._mount(request)
             except ContainerdError as error:
                 raise failed(str(error)) from error
-        return MountedVolume(str(request.folder), read_only=True)
+        return MountedVolume(str(request.folder), read_only=True, mapped=own_users(request.pod))
 
     async def release(self, uid: str) -> None:
         for folder in await asyncio.to_thread(self._folders, uid):
@@ -68,6 +77,11 @@ class ImagePlugin(Plugin):
         image = await self._image(request.pod, request.source)
         request.folder.mkdir(parents=True, exist_ok=True)
         labels = {_ROOT: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        ids = await asyncio.to_thread(self._ranges.take, request.uid) if own_users(request.pod) else None
+        if ids is not None:
+            labels |= mapped(str(ids))
+            # One that was left by a pod that had other ids would be made for those.
+            await self._containerd.snapshots.remove(_key(request.uid, request.name))
         async with self._containerd.leases.held() as lease:
             mounts = await self._containerd.snapshots.prepare(
                 _key(request.uid, request.name), image.snapshot, lease=lease, labels=labels
@@ -75,6 +89,9 @@ class ImagePlugin(Plugin):
         layers = mounts[0]
         if layers.type != "overlay":
             raise failed(f"the snapshotter {OVERLAYFS} gave a mount of type {layers.type}")
+        if ids is not None:
+            await asyncio.to_thread(overlays.mount_mapped, layers.options, request.folder, _FLAGS, ids)
+            return
         await asyncio.to_thread(
             mount, "overlay", str(request.folder), "overlay", _FLAGS, ",".join(layers.options)
         )
@@ -89,7 +106,7 @@ class ImagePlugin(Plugin):
         try:
             return await self._supply.obtain(pod, reference, _policy(source), tell)
         except PullError as error:
-            raise failed(f'failed to pull image "{reference}": {error.reason}: {error}') from error
+            raise VolumeError(error.reason, str(error), image=reference) from error
         except ArchiveError as error:
             raise failed(f'failed to unpack image "{reference}": {error}') from error
 

@@ -5,7 +5,7 @@ these without importing one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -13,8 +13,8 @@ from podium.api.types import Obj
 
 
 class MountedVolume(Protocol):
-    """One volume, ready on this machine. `path` is the directory, file or block device that containers
-    get."""
+    """One volume, ready on this machine. `path` is the directory, file or block device that containers get;
+    `mapped` tells that its files already belong to whom a pod with users of its own has."""
 
     @property
     def path(self) -> str: ...
@@ -24,6 +24,9 @@ class MountedVolume(Protocol):
 
     @property
     def kind(self) -> Literal["dir", "file", "block"]: ...
+
+    @property
+    def mapped(self) -> bool: ...
 
 
 class PodNetwork(Protocol):
@@ -115,9 +118,9 @@ class ContainerLogs(Protocol):
 class ImageReclaim(Protocol):
     """Makes room on the disk that images lie on."""
 
-    async def remove(self, used: Collection[str]) -> int:
-        """Forgets the images that nobody uses: all but those that `used` has the full names of; how many
-        names that were. Raises ContainerdError."""
+    async def remove_unused(self) -> int:
+        """Removes the images that no pod has or wants and that did not come just now; how many. Raises
+        ContainerdError."""
         ...
 
 

@@ -20,9 +20,13 @@ from pathlib import Path
 from podium.api.types import Obj
 from podium.runtime import dns, mounting
 from podium.runtime.config import Layout
-from podium.runtime.oci import PodPaths
+from podium.runtime.oci import OwnUsers, PodPaths
+from podium.runtime.usernamespaces import making
+from podium.runtime.usernamespaces.ranges import EVERYTHING
+from podium.runtime.usernamespaces.records import UserRanges
 
 SHM_SIZE = "67108864"
+_PAUSE = ("/bin/sh", "-c", "trap '' CHLD TERM INT HUP; exec sleep infinity")
 COMPLETE = "complete"
 
 
@@ -30,9 +34,16 @@ class Sandboxes:
     """The sandboxes of one node's pods."""
 
     def __init__(
-        self, layout: Layout, *, cluster_dns: Sequence[str], cluster_domain: str, resolv_conf: Path
+        self,
+        layout: Layout,
+        *,
+        cluster_dns: Sequence[str],
+        cluster_domain: str,
+        resolv_conf: Path,
+        ranges: UserRanges | None = None,
     ) -> None:
         self.layout = layout
+        self._ranges = ranges or UserRanges(layout.pods, EVERYTHING)
         self._cluster_dns = cluster_dns
         self._domain = cluster_domain
         self._resolv_conf = resolv_conf
@@ -44,9 +55,12 @@ class Sandboxes:
         folder, files = self.layout.sandbox(uid), self.layout.pod(uid)
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         files.mkdir(parents=True, exist_ok=True, mode=0o750)
-        self._pin(pod, folder)
+        if own_users(pod):
+            self._pin_with_users(pod, folder)
+        else:
+            self._pin(pod, folder)
         if spec.get("shareProcessNamespace") and not spec.get("hostPID"):
-            _pin_processes(folder)
+            _pin_processes(folder, folder / "user" if own_users(pod) else None)
         if not spec.get("hostIPC"):
             _shared_memory(folder / "shm")
         host = dns.parse(_text(self._resolv_conf))
@@ -72,6 +86,14 @@ class Sandboxes:
         if flags:
             name = self.hostname(pod) if "uts" in pins else ""
             mounting.in_new_namespaces(flags, pins, hostname=name)
+
+    def _pin_with_users(self, pod: Obj, folder: Path) -> None:
+        """Makes the pod's users, and namespaces that are theirs; the pod network finds its own already
+        there."""
+        uid = pod["metadata"]["uid"]
+        making.make(folder / "user", self._ranges.take(uid))
+        pins = {"net": self.layout.netns(uid), "ipc": folder / "ipc", "uts": folder / "uts"}
+        making.make_within(folder / "user", pins, hostname=self.hostname(pod))
 
     def _name(self, folder: Path) -> str:
         """Names this set of namespaces, which does not outlive the boot."""
@@ -118,7 +140,7 @@ class Sandboxes:
         (self.layout.sandbox(uid) / COMPLETE).touch()
 
     def paths(self, pod: Obj) -> PodPaths:
-        """Where the pod's containers find everything."""
+        """Where the pod's containers find everything. Raises OSError."""
         spec, uid = pod["spec"], pod["metadata"]["uid"]
         folder, files = self.layout.sandbox(uid), self.layout.pod(uid)
         on_host = bool(spec.get("hostNetwork"))
@@ -132,6 +154,7 @@ class Sandboxes:
             hosts=str(files / "hosts"),
             resolv_conf=str(files / "resolv.conf"),
             hostname=str(files / "hostname"),
+            users=OwnUsers(str(folder / "user"), self._ranges.take(uid)) if own_users(pod) else None,
         )
 
     def release(self, uid: str) -> None:
@@ -140,7 +163,7 @@ class Sandboxes:
         if not folder.exists():
             return
         _end_pause(folder)
-        for pin in ("ipc", "uts", "pid", "shm"):
+        for pin in ("ipc", "uts", "pid", "user", "shm"):
             mounting.unmount(folder / pin)
         shutil.rmtree(folder)
 
@@ -159,6 +182,11 @@ class Sandboxes:
             if folder.is_dir()
             for entry in folder.iterdir()
         }
+
+
+def own_users(pod: Obj) -> bool:
+    """Whether a pod's users are none of the host's."""
+    return pod["spec"].get("hostUsers") is False
 
 
 def remove_tree(folder: Path) -> None:
@@ -188,19 +216,25 @@ def _shared_memory(path: Path) -> None:
     mounting.mount("shm", str(path), "tmpfs", flags, f"mode=1777,size={SHM_SIZE}")
 
 
-def _pin_processes(folder: Path) -> None:
-    """A PID namespace and the process that keeps it. Orphans that it inherits are reaped by the kernel, since
-    it ignores their end; it is SIGKILLed with the sandbox."""
+def _pin_processes(folder: Path, users: Path | None) -> None:
+    """A PID namespace, of the user namespace pinned at `users` if that is given, and the process that keeps
+    it. Orphans that it inherits are reaped by the kernel, since it ignores their end; it is SIGKILLed with
+    the sandbox."""
     pin = folder / "pid"
     if os.path.ismount(pin) and _pause_pid(folder):
         return
     mounting.unmount(pin)
     pin.touch()
+    if users is not None:
+        pid = making.start_within(users, _PAUSE)
+        (folder / "pause").write_text(f"{pid} {_start_time(pid)}")
+        mounting.mount(f"/proc/{pid}/ns/pid", str(pin), flags=mounting.MS_BIND)
+        return
 
     def start() -> None:
         mounting.unshare(mounting.CLONE_NEWPID)
         child = subprocess.Popen(
-            ["/bin/sh", "-c", "trap '' CHLD TERM INT HUP; exec sleep infinity"],
+            _PAUSE,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

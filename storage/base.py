@@ -19,12 +19,13 @@ __all__ = ["MountedVolume", "Plugin", "Request", "VolumeError", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
-    """One volume, ready on this machine. `path` is the directory, file or block device that containers
-    get."""
+    """One volume, ready on this machine. `path` is the directory, file or block device that containers get;
+    `mapped` tells that its files already belong to whom a pod with users of its own has."""
 
     path: str
     read_only: bool = False
     kind: Literal["dir", "file", "block"] = "dir"
+    mapped: bool = False
 
 
 class Request(NamedTuple):

@@ -14,7 +14,7 @@ from podium.runtime.containerd.images import Images
 from podium.runtime.containerd.leases import Leases
 from podium.runtime.containerd.snapshots import Snapshots
 from podium.runtime.containerd.tasks import Tasks
-from podium.runtime.protos import namespaces_pb2, version_pb2
+from podium.runtime.protos import introspection_pb2, namespaces_pb2, version_pb2
 
 
 class Containerd:
@@ -38,6 +38,14 @@ class Containerd:
         text = (await call(Empty(), within=10)).version
         return text.removeprefix("v").partition("~")[0].partition("+")[0]
 
+    async def capabilities(self, kind: str, name: str) -> frozenset[str]:
+        """What one of its plugins says that it can do; nothing of one that it does not have."""
+        service = introspection_pb2.DESCRIPTOR.services_by_name["Introspection"]
+        call = self.channel.unary(service, "Plugins", introspection_pb2.PluginsResponse)
+        wanted = introspection_pb2.PluginsRequest(filters=[f"type=={kind},id=={name}"])
+        plugins = (await call(wanted, within=10)).plugins
+        return frozenset(each for plugin in plugins for each in plugin.capabilities)
+
     async def ensure_namespace(self) -> None:
         """Leases can be had in a namespace only once it exists."""
         service = namespaces_pb2.DESCRIPTOR.services_by_name["Namespaces"]
@@ -49,4 +57,5 @@ class Containerd:
             return
 
     async def close(self) -> None:
+        self.leases.close()
         await self.channel.close()

@@ -13,6 +13,12 @@ from podium.runtime.protos import snapshots_pb2 as pb
 from podium.runtime.protos.types_pb2 import Descriptor, Mount
 
 OVERLAYFS = "overlayfs"
+_MAPPED = ("containerd.io/snapshot/uidmapping", "containerd.io/snapshot/gidmapping")
+"""Labels by which a snapshotter shows a snapshot's files under other ids, as `INSIDE:OUTSIDE:LENGTH`."""
+
+
+def mapped(ids: str) -> dict[str, str]:
+    return dict.fromkeys(_MAPPED, ids)
 
 
 class Snapshots:

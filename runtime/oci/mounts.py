@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from podium.api.types import Obj
 from podium.runtime.oci.errors import ConfigError
+from podium.runtime.usernamespaces.ranges import IdRange
 
 _SYSTEM: tuple[Obj, ...] = (
     {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
@@ -39,6 +40,13 @@ def bind(source: str, destination: str, *options: str) -> Obj:
         "source": source,
         "options": ["rbind", *(options or ("rprivate", "rw"))],
     }
+
+
+def mapped(mount: Obj, ids: IdRange) -> Obj:
+    """The same for a pod whose ids are others on this machine: whoever owns a file outside does inside, and
+    the other way round."""
+    made = ids.mappings()
+    return {**mount, "options": [*mount["options"], "idmap"], "uidMappings": made, "gidMappings": made}
 
 
 def system_mounts(*, privileged: bool) -> list[Obj]:

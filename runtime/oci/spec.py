@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from podium.api.types import Obj
 from podium.runtime.images import Image
@@ -15,6 +16,7 @@ from podium.runtime.oci.errors import CREATE_ERROR, ConfigError
 from podium.runtime.oci.resources import effective, huge_pages, linux_resources, oom_score_adj
 from podium.runtime.oci.security import Security, security
 from podium.runtime.oci.users import User
+from podium.runtime.usernamespaces.ranges import IdRange
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,10 +25,17 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 GROUP_ANNOTATIONS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
 
 
+class OwnUsers(NamedTuple):
+    """A pod's user namespace: where it is pinned, and which ids of the machine its own are."""
+
+    path: str
+    ids: IdRange
+
+
 @dataclass(frozen=True, slots=True)
 class PodPaths:
-    """Files and pinned namespaces that a pod's containers share. A namespace is "" where the pod uses the
-    host's."""
+    """Files and pinned namespaces that a pod's containers share. A namespace is "", and `users` None, where
+    the pod uses the host's."""
 
     network: str
     ipc: str
@@ -36,13 +45,15 @@ class PodPaths:
     hosts: str
     resolv_conf: str
     hostname: str
+    users: OwnUsers | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerInput:
-    """Everything a spec is made from. `sources` maps mount paths to (path on this machine, read-only);
-    `devices` are OCI `linux.devices`; `page_sizes` are those of huge pages that containers are held to
-    (`2MB`). `confinement` is what security modules and profiles on this machine add."""
+    """Everything a spec is made from. `sources` maps mount paths to (path on this machine, read-only), and
+    `mapped` are those of the paths whose files belong to the pod's own users anyway; `devices` are OCI
+    `linux.devices`; `page_sizes` are those of huge pages that containers are held to (`2MB`). `confinement`
+    is what security modules and profiles on this machine add."""
 
     pod: Obj
     container: Obj
@@ -52,6 +63,7 @@ class ContainerInput:
     paths: PodPaths
     cgroup: str
     sources: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    mapped: frozenset[str] = frozenset()
     termination_log: str = ""
     hostname: str = ""
     devices: tuple[Obj, ...] = ()
@@ -151,8 +163,7 @@ def _mounts(given: ContainerInput, limits: Security) -> list[Obj]:
         (given.paths.shm, "/dev/shm", "rw"),
         (given.termination_log, given.container.get("terminationMessagePath", "/dev/termination-log"), "rw"),
     ]
-    return [
-        *tables.system_mounts(privileged=limits.privileged),
+    bound = [
         *(
             tables.bind(source, target, "rprivate", mode)
             for source, target, mode in shared
@@ -160,6 +171,10 @@ def _mounts(given: ContainerInput, limits: Security) -> list[Obj]:
         ),
         *own,
     ]
+    if given.paths.users is not None:
+        ids = given.paths.users.ids
+        bound = [each if each["source"] in given.mapped else tables.mapped(each, ids) for each in bound]
+    return [*tables.system_mounts(privileged=limits.privileged), *bound]
 
 
 def _linux(given: ContainerInput, limits: Security) -> Obj:
@@ -175,6 +190,9 @@ def _linux(given: ContainerInput, limits: Security) -> Obj:
         "maskedPaths": list(limits.masked),
         "readonlyPaths": list(limits.readonly),
     }
+    if given.paths.users is not None:
+        ids = given.paths.users.ids.mappings()
+        linux.update(uidMappings=ids, gidMappings=ids)
     if given.devices:
         linux["devices"] = list(given.devices)
     if limits.seccomp:
@@ -216,6 +234,8 @@ def _namespaces(given: ContainerInput, limits: Security) -> list[Obj]:
     made: list[Obj] = [{"type": "mount"}]
     pinned = (("network", given.paths.network), ("ipc", given.paths.ipc), ("uts", given.paths.uts))
     made += [{"type": kind, "path": path} for kind, path in pinned if path]
+    if given.paths.users is not None:
+        made.append({"type": "user", "path": given.paths.users.path})
     if given.paths.pid:
         made.append({"type": "pid", "path": given.paths.pid})
     elif not given.pod["spec"].get("hostPID"):

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from podium.api.types import Obj
@@ -21,6 +22,7 @@ from podium.runtime.commands import Commands
 from podium.runtime.config import Layout
 from podium.runtime.containerd import Containerd, ContainerdError, NotFound
 from podium.runtime.containerd.errors import TimedOut, Unavailable
+from podium.runtime.containerd.snapshots import mapped
 from podium.runtime.containerd.tasks import Exit
 from podium.runtime.handlers import Runtime
 from podium.runtime.images import Image
@@ -32,6 +34,7 @@ from podium.runtime.oci.resources import effective, linux_resources
 from podium.runtime.oci.users import Accounts, read_accounts, resolve
 from podium.runtime.pods import records, rules
 from podium.runtime.pods.model import Attempt
+from podium.runtime.pods.shims import with_shim
 from podium.runtime.protos.types_pb2 import Mount
 
 log = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ class StartError(Exception):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One attempt to be made, with everything it needs to know of its pod. `sources` gives, by mount path,
-    what to mount there and whether it is read-only by itself."""
+    what to mount there and whether it is read-only by itself; `mapped` are those whose files belong to the
+    pod's own users anyway."""
 
     pod: Obj
     container: Obj
@@ -63,6 +67,7 @@ class Wanted:
     number: int
     backoff: int
     sources: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    mapped: frozenset[str] = frozenset()
     volumes: Mapping[str, MountedVolume] = field(default_factory=dict)
     runtime: Runtime = field(default_factory=Runtime)
 
@@ -105,12 +110,16 @@ class Containers:
             stop_signal=wanted.image.stop_signal,
             resources=effective(wanted.pod, wanted.container),
         )
-        async with self.containerd.leases.held() as lease:
+        async with self.containerd.leases.shared() as lease:
             return await self._make(wanted, attempt, lease)
 
     async def _make(self, wanted: Wanted, attempt: Attempt, lease: str) -> Attempt:
         containerd = self.containerd
-        mounts = await containerd.snapshots.prepare(attempt.id, wanted.image.snapshot, lease=lease)
+        users, runtime = wanted.paths.users, wanted.runtime
+        labels = mapped(str(users.ids)) if users else None
+        mounts = await containerd.snapshots.prepare(
+            attempt.id, wanted.image.snapshot, lease=lease, labels=labels
+        )
         try:
             given, attempt = await asyncio.to_thread(self._described, wanted, attempt, mounts)
             await containerd.containers.create(
@@ -121,7 +130,7 @@ class Containers:
                 snapshot=attempt.id,
                 labels=records.labels(wanted.pod, wanted.container, attempt),
                 lease=lease,
-                runtime=wanted.runtime,
+                runtime=runtime.talking_to(users.ids.first) if users else runtime,
                 systemd=self.cgroups.driver == "systemd",
             )
         except (Unavailable, TimedOut):
@@ -171,6 +180,7 @@ class Containers:
             paths=wanted.paths,
             cgroup=self.cgroups.names.for_runc(pod, attempt.id),
             sources=wanted.sources,
+            mapped=wanted.mapped,
             termination_log=str(termination),
             hostname=wanted.hostname,
             devices=devices.of(container, wanted.volumes),
@@ -202,7 +212,8 @@ class Containers:
         try:
             await self.collect(pod, container, attempt)
             mounts = self._roots.pop(attempt.id, None) or await self.containerd.snapshots.mounts(attempt.id)
-            pid = await tasks.create(
+            create = partial(
+                tasks.create,
                 attempt.id,
                 rootfs=mounts,
                 stdin=fifos.stdin,
@@ -210,6 +221,7 @@ class Containers:
                 stderr=fifos.stderr,
                 terminal=bool(container.get("tty")),
             )
+            pid = await with_shim(create)
         except (Unavailable, TimedOut):
             raise
         except (ContainerdError, OSError) as error:
@@ -278,15 +290,19 @@ class Containers:
         await self._let_go(pod, container, ended)
         return ended
 
-    async def ended(self, pod: Obj, container: Obj, attempt: Attempt, end: Exit) -> Attempt:
+    async def ended(
+        self, pod: Obj, container: Obj, attempt: Attempt, end: Exit, *, leaving: bool = False
+    ) -> Attempt:
         """The record of an attempt whose process has ended: why, and what it had to say. Its task is
-        forgotten."""
+        forgotten, which a pod that is `leaving` need not wait for: until `remove` it tells a later daemon of
+        the end."""
         await self.outputs.close(attempt.id)
         killed = await asyncio.to_thread(self.cgroups.oom_kills, self.cgroups.container(pod, attempt.id))
         reason = "Completed" if end.code == 0 else "OOMKilled" if killed else "Error"
         message = await self._last_words(pod, container, attempt, end.code)
         ended = attempt.exited(end.code, end.at, reason, message)
-        await self._let_go(pod, container, ended)
+        if not leaving or _shares_processes(pod):
+            await self._let_go(pod, container, ended)
         return ended
 
     async def _let_go(self, pod: Obj, container: Obj, ended: Attempt) -> None:
@@ -358,20 +374,24 @@ class Containers:
     async def signal(self, pod: Obj, attempt: Attempt, number: int) -> bool:
         """Sends a signal to the container's first process; False when it has none any more. SIGKILL reaches
         all processes where the first one's end does not end the others."""
-        spec = pod["spec"]
-        shared = bool(spec.get("shareProcessNamespace") or spec.get("hostPID"))
-        everyone = shared and number == signal.SIGKILL
+        everyone = _shares_processes(pod) and number == signal.SIGKILL
         return await self.containerd.tasks.kill(attempt.id, number, everyone=everyone)
 
     async def remove(self, pod: Obj, attempt: Attempt) -> None:
         """Removes everything of an ended attempt but what its pod's folder holds; the record last, by which
         a later daemon finds the rest. Idempotent."""
         self._roots.pop(attempt.id, None)
+        self.commands.forget(attempt.id)
         await self._delete_task(attempt.id)
         self._unlink_log(pod, attempt)
         await asyncio.to_thread(_remove_log, self.log_path(pod, attempt))
         await self.containerd.snapshots.remove(attempt.id)
         await self.containerd.containers.delete(attempt.id)
+
+
+def _shares_processes(pod: Obj) -> bool:
+    """Whether the end of a container's first process does not end the others."""
+    return bool(pod["spec"].get("shareProcessNamespace") or pod["spec"].get("hostPID"))
 
 
 def _layers(mounts: Sequence[Mount]) -> list[str]:

@@ -30,10 +30,16 @@ async def handler(node: PodNode, pod: Obj) -> str:
     found = await _of_class(node, name) if name else ""
     named(node, found)
     if pod["spec"].get("hostUsers") is False:
-        who = f'RuntimeClass handler "{found}"' if found else "runtime"
-        why = f"can't set `spec.hostUsers: false`, {who} does not support user namespaces"
-        raise ConfigError(why, CREATE_ERROR)
+        await _check_users(node, found)
     return found
+
+
+async def _check_users(node: PodNode, handler: str) -> None:
+    """Raises ConfigError, ContainerdError."""
+    if missing := await node.support.lacks(handler):
+        who = f'RuntimeClass handler "{handler}"' if handler else "runtime"
+        why = f"can't set `spec.hostUsers: false`, {who} does not support user namespaces: {missing}"
+        raise ConfigError(why, CREATE_ERROR)
 
 
 async def _of_class(node: PodNode, name: str) -> str:

@@ -44,7 +44,8 @@ async def container_env(
         _known(node.client, SECRETS, namespace, names[1]),
     )
     links = pod["spec"].get("enableServiceLinks", True)
-    files = await asyncio.to_thread(_files, wanted_files(container), volumes)
+    in_files = list(wanted_files(container))
+    files = await asyncio.to_thread(_files, in_files, volumes) if in_files else {}
     sources = EnvSources(
         files=files,
         config_maps=config_maps,
@@ -101,6 +102,15 @@ async def mount_sources(
             path = await node.volumes.subpath(uid, mount["name"], path, part, container=name, index=index)
         made[mount["mountPath"]] = (path, volume.read_only)
     return made
+
+
+def mapped(
+    container: Obj, volumes: Mapping[str, MountedVolume], found: Mapping[str, tuple[str, bool]]
+) -> frozenset[str]:
+    """Those of the paths in `found` whose files belong to the pod's own users anyway."""
+    theirs = {name for name, volume in volumes.items() if volume.mapped}
+    mounts = container.get("volumeMounts") or ()
+    return frozenset(found[each["mountPath"]][0] for each in mounts if each["name"] in theirs)
 
 
 def _allocatable(node: PodNode) -> Mapping[str, str]:
