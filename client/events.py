@@ -14,6 +14,7 @@ import logging
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -163,9 +164,15 @@ class EventRecorder:
     """Records the events of one component (on one host). Usable at once on a running loop; `close` writes
     what is left."""
 
-    def __init__(self, client: Client, component: str, host: str = "") -> None:
+    def __init__(
+        self, client: Client, component: str, host: str = "",
+        *, turn: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        """`turn` is awaited before each event that is written: others may come first. When many events wait,
+        nobody does."""
         self._client = client
         self._component, self._host = component, host
+        self._turn = turn
         self._correlator = Correlator()
         self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUE_LENGTH)
         self._task: asyncio.Task[None] | None = None
@@ -199,6 +206,7 @@ class EventRecorder:
         """Writes what is left, for at most `patience` seconds, and stops."""
         if self._task is None:
             return
+        self._turn = None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.flush(), patience)
         self._task.cancel()
@@ -209,6 +217,8 @@ class EventRecorder:
         while True:
             pending = await self._queue.get()
             try:
+                if self._turn is not None and self._queue.qsize() < QUEUE_LENGTH // 2:
+                    await self._turn()
                 await self._write(pending)
             except (StatusError, ConnectionError) as error:
                 log.debug("event not recorded: %s %s: %s", pending.reason, pending.message, error)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from podium.api.types import Obj
+from podium.api.types import Obj, meta
 from podium.runtime import hooks
 from podium.runtime.containerd import ContainerdError
 from podium.runtime.containerd.tasks import Exit
+from podium.runtime.handlers import RUNC
 from podium.runtime.pods import rules
 from podium.runtime.pods.killing import Killing, stop_signal
 from podium.runtime.pods.model import Attempt, KillContainer
 from podium.runtime.pods.resize import needs_restart
 from podium.runtime.probes.checks import Target
 from podium.runtime.probes.prober import Prober
+from podium.runtime.signalling import send
 
 if TYPE_CHECKING:
     from podium.runtime.pods.worker import PodWorker
@@ -121,8 +124,7 @@ class Attendance:
         if worker.observed.stopping_since is None:
             self._stop_probing(action.id)
         ended = self._ended.setdefault(action.id, asyncio.Event())
-        send = partial(worker.node.containers.signal, worker.pod, attempt)
-        killing = Killing(send, ended, self._deadline(action))
+        killing = Killing(partial(self._signal, attempt), ended, self._deadline(action))
         self._killings[action.id] = killing
         hook = (container.get("lifecycle") or {}).get("preStop")
         asked = (container.get("lifecycle") or {}).get("stopSignal") or attempt.stop_signal
@@ -131,6 +133,15 @@ class Attendance:
         finally:
             self._killings.pop(action.id, None)
             self._ended.pop(action.id, None)
+
+    async def _signal(self, attempt: Attempt, number: int) -> bool:
+        worker = self._worker
+        runtime = worker.node.config.runtimes.get(worker.node.sandboxes.handler(worker.uid))
+        plain = runtime is not None and runtime.type == RUNC
+        # What reaches more than one process, or one that is frozen, is the runtime's.
+        if plain and number != signal.SIGKILL and send(attempt.pid, attempt.id, number):
+            return True
+        return await worker.node.containers.signal(worker.pod, attempt, number)
 
     def _deadline(self, action: KillContainer) -> float:
         age = (self._worker.node.now() - action.since).total_seconds()
@@ -179,7 +190,10 @@ class Attendance:
             attempt = replace(attempt, again=needs_restart(worker.pod, container, attempt.resources))
         while True:
             try:
-                ended = await worker.node.containers.ended(worker.pod, container, attempt, end)
+                leaving = worker.observed.gone or meta.deleting(worker.pod)
+                ended = await worker.node.containers.ended(
+                    worker.pod, container, attempt, end, leaving=leaving
+                )
                 break
             except ContainerdError as error:
                 log.warning("cannot note the end of container %s yet: %s", attempt.id, error)

@@ -22,12 +22,14 @@ def conditions(
     phase: str,
     sandbox: bool,
     old: Sequence[Obj],
+    untold: Sequence[Obj] = (),
     now: str,
     passing: Sequence[Obj] = (),
     anew: bool | None = None,
 ) -> list[Obj]:
     """All conditions: those of others as they are, then ours. A transition time changes only with the
-    status. `passing` are those that come with a resize and go with it."""
+    status; of a change in `untold`, which the API server has not heard of yet, it is known already.
+    `passing` are those that come with a resize and go with it."""
     kept = [each for each in old if each["type"] not in (*OWNED, *PASSING)]
     containers_ready = _containers_ready(pod, statuses, phase)
     made = [
@@ -40,9 +42,12 @@ def conditions(
     if anew is not None:
         made.append({"type": ANEW, **_restarting(phase, anew)})
     generation = pod["metadata"].get("generation", 0)
-    before = {each["type"]: each for each in old}
+    told, known = ({each["type"]: each for each in those} for those in (old, untold))
     kept = [each for each in kept if each["type"] not in {one["type"] for one in passing}]
-    return [*kept, *passing, *(_dated(each, before.get(each["type"]), generation, now) for each in made)]
+    dated = (
+        _dated(each, (told.get(each["type"]), known.get(each["type"])), generation, now) for each in made
+    )
+    return [*kept, *passing, *dated]
 
 
 def _restarting(phase: str, anew: bool) -> Obj:
@@ -54,10 +59,12 @@ def _restarting(phase: str, anew: bool) -> Obj:
     return {"status": "True", "reason": "RestartAllContainersStarted", "message": message}
 
 
-def _dated(condition: Obj, before: Obj | None, generation: int, now: str) -> Obj:
-    same = before is not None and before.get("status") == condition["status"]
-    made = {**condition, "lastProbeTime": None}
-    made["lastTransitionTime"] = before["lastTransitionTime"] if same and before else now
+def _dated(condition: Obj, before: Iterable[Obj | None], generation: int, now: str) -> Obj:
+    status = condition["status"]
+    since = (
+        each["lastTransitionTime"] for each in before if each is not None and each.get("status") == status
+    )
+    made = {**condition, "lastProbeTime": None, "lastTransitionTime": next(since, now)}
     if generation:
         made["observedGeneration"] = generation
     return made

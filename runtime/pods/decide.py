@@ -6,7 +6,8 @@ also by a daemon that has just started. Actions that are under way are not decid
 which may have to hurry).
 
 Invariants: at most one attempt of a container has a process; nothing is started once the pod ends; nothing is
-torn down while a container has a process or is being started; the API object goes last.
+torn down while a container has a process or is being started; the API object goes when nothing of the pod
+has an effect any more.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from podium.runtime.pods.model import (
     Action,
     Attempt,
     BeginAnew,
+    CleanUp,
     EnsureImage,
     Finish,
     KillContainer,
@@ -102,7 +104,7 @@ class _Steps:
     # Ending
 
     def end(self, phase: str) -> None:
-        """Kills what runs, then tears down, then lets the API object go."""
+        """Kills what runs, tears down, lets the API object go, and then removes what nobody waits for."""
         observed = self.observed
         alive = observed.alive()
         if alive or any(key.startswith("container/") for key in observed.busy):
@@ -111,12 +113,12 @@ class _Steps:
         if observed.busy & {"sandbox", "volumes"}:
             return
         leaving = observed.gone or meta.deleting(self.pod)
-        if leaving and not observed.cleaned:
-            self.add(TearDown(everything=True))
-        elif not observed.torn_down and phase in rules.TERMINAL:
-            self.add(TearDown(everything=False))
+        if not observed.torn_down and (leaving or phase in rules.TERMINAL):
+            self.add(TearDown())
         elif leaving and not observed.gone and not observed.finished:
             self.add(Finish())
+        elif leaving and not observed.cleaned:
+            self.add(CleanUp())
 
     def _kill_all(self, alive: list[Attempt]) -> None:
         """Sidecars outlast the containers they serve, and end in the reverse order of their starts."""

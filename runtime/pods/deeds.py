@@ -25,6 +25,7 @@ from podium.runtime.pods.containers import Wanted
 from podium.runtime.pods.model import (
     Action,
     BeginAnew,
+    CleanUp,
     EnsureImage,
     Finish,
     KillContainer,
@@ -39,9 +40,13 @@ from podium.runtime.pods.model import (
 from podium.storage.errors import VolumeError
 
 if TYPE_CHECKING:
+    from podium.runtime.pods.node import PodNode
     from podium.runtime.pods.worker import PodWorker
 
 log = logging.getLogger(__name__)
+
+CLEANUP_WAITS = 5.0
+"""Seconds that the remains of a pod lie about, at most, while others start or end."""
 
 
 async def perform(worker: PodWorker, action: Action) -> None:
@@ -57,6 +62,7 @@ async def perform(worker: PodWorker, action: Action) -> None:
         Resize: resized.resize,
         TearDown: _tear_down,
         Finish: _finish,
+        CleanUp: _clean_up,
     }
     await deeds[type(action)](worker, action)
 
@@ -104,13 +110,25 @@ async def _mount_volumes(worker: PodWorker, _: MountVolumes) -> None:
     try:
         worker.volumes = dict(await worker.node.volumes.mount(worker.pod))
     except VolumeError as error:
-        worker.node.tell(worker.pod, "Warning", error.reason, error.message)
-        before = observed.volume_trouble
-        observed.volume_trouble = _trouble(worker, before, error.reason, error.message, first=0.5, most=122)
+        _note_missing_volume(worker, error)
         if worker.volumes_changed:
             worker.retry_volumes()
         return
     observed.volumes, observed.volume_trouble = True, None
+
+
+def _note_missing_volume(worker: PodWorker, error: VolumeError) -> None:
+    """What is made of an image waits as containers wait for theirs."""
+    before, observed = worker.observed.volume_trouble, worker.observed
+    if not error.image:
+        observed.volume_trouble = _trouble(worker, before, error.reason, error.message, first=0.5, most=122)
+        worker.node.tell(worker.pod, "Warning", error.reason, error.message)
+        return
+    if before and (before.reason, before.image) != (error.reason, error.image):
+        before = None
+    trouble = _trouble(worker, before, error.reason, error.message, first=10, most=300)
+    observed.volume_trouble = replace(trouble, image=error.image)
+    worker.node.tell(worker.pod, "Warning", "Failed", f"Error: {error.reason}")
 
 
 async def _ensure_image(worker: PodWorker, action: EnsureImage) -> None:
@@ -170,6 +188,7 @@ def _not_made(worker: PodWorker, name: str, reason: str, message: str) -> None:
 async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> None:
     node, pod, observed = worker.node, worker.pod, worker.observed
     env = await sources.container_env(node, pod, container, observed.ips, worker.volumes)
+    mounts = await sources.mount_sources(node, pod, container, worker.volumes, env)
     wanted = Wanted(
         pod=pod,
         container=container,
@@ -180,7 +199,8 @@ async def _start(worker: PodWorker, container: Obj, action: StartContainer) -> N
         sandbox=observed.sandbox,
         number=action.number,
         backoff=action.backoff,
-        sources=await sources.mount_sources(node, pod, container, worker.volumes, env),
+        sources=mounts,
+        mapped=sources.mapped(container, worker.volumes, mounts),
         volumes=worker.volumes,
         runtime=runtimes.named(node, node.sandboxes.handler(worker.uid)),
     )
@@ -225,21 +245,29 @@ async def _remove_container(worker: PodWorker, action: RemoveContainer) -> None:
         worker.observed.attempts[action.name].remove(attempt)
 
 
-async def _tear_down(worker: PodWorker, action: TearDown) -> None:
-    node, pod, observed = worker.node, worker.pod, worker.observed
+async def _tear_down(worker: PodWorker, _: TearDown) -> None:
+    node, observed = worker.node, worker.observed
     worker.attendance.stop()
-    if not observed.torn_down:
-        await asyncio.gather(node.volumes.unmount(worker.uid), _disconnect(worker))
-        await asyncio.to_thread(node.sandboxes.release, worker.uid)
-        await asyncio.to_thread(node.containers.cgroups.remove, worker.uid)
-        observed.sandbox, observed.volumes = "", False
-    if action.everything:
+    await asyncio.gather(node.volumes.unmount(worker.uid), _disconnect(worker))
+    await asyncio.to_thread(_release, node, worker.uid)
+    observed.sandbox, observed.volumes = "", False
+    observed.torn_down = True
+    worker.cleared.set()
+
+
+def _release(node: PodNode, uid: str) -> None:
+    node.sandboxes.release(uid)
+    node.containers.cgroups.remove(uid)
+
+
+async def _clean_up(worker: PodWorker, _: CleanUp) -> None:
+    node, pod, observed = worker.node, worker.pod, worker.observed
+    await node.rush.over(CLEANUP_WAITS)
+    async with node.removing:
         known = [each for attempts in observed.attempts.values() for each in attempts]
         await asyncio.gather(*(node.containers.remove(pod, each) for each in known))
         await asyncio.to_thread(node.sandboxes.remove_files, pod)
-        observed.cleaned = True
-    observed.torn_down = True
-    worker.cleared.set()
+    observed.cleaned = True
 
 
 async def _disconnect(worker: PodWorker) -> None:

@@ -234,9 +234,7 @@ class RemoveContainer(Action):
 
 @dataclass(frozen=True, slots=True)
 class TearDown(Action):
-    """Volumes, network and namespaces; with `everything` containers, logs and files too."""
-
-    everything: bool
+    """Volumes, network, namespaces and control groups."""
 
     @property
     def key(self) -> str:
@@ -250,6 +248,15 @@ class Finish(Action):
     @property
     def key(self) -> str:
         return "finish"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp(Action):
+    """Containers' records and root file systems, logs and files, of a pod that nobody asks for any more."""
+
+    @property
+    def key(self) -> str:
+        return "cleanup"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,26 @@ from podium.runtime.machine import Machine
 from podium.runtime.meters import NodeMeters
 from podium.runtime.pods import rules
 from podium.runtime.pods.containers import Containers
+from podium.runtime.pods.rush import Rush
 from podium.runtime.pulling.supply import ImageSupply
 from podium.runtime.sandbox import Sandboxes
+from podium.runtime.usernamespaces.support import Support
 
 # Making a container costs 50 ms of CPU in runc: more at once only make each of them slower.
 CREATED_AT_ONCE = 4
 
+# What is left of pods that are gone is in nobody's way.
+REMOVED_AT_ONCE = 2
+
+# A server that serves a node's writes in turn needs no connection for each of its pods.
+TOLD_AT_ONCE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class PodNode:
-    """The tools of one node, for its pods' workers. `services` gives the Services there are right now,
-    `known` the Node as the API server has it, None as long as it was not heard of."""
+    """The tools of one node, for its pods' workers. `support` tells whether pods can have
+    users of their own, `services` gives the Services there are right now, `known` the Node as the API server
+    has it, None as long as it was not heard of."""
 
     config: NodeConfig
     client: Client
@@ -38,11 +47,15 @@ class PodNode:
     network: PodNetwork
     volumes: PodVolumes
     machine: Machine
+    support: Support
     services: Callable[[], Iterable[Obj]]
     known: Callable[[], Obj | None]
     now: Callable[[], datetime]
     meters: NodeMeters = field(default_factory=NodeMeters)
+    rush: Rush = field(default_factory=Rush)
     creating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CREATED_AT_ONCE))
+    removing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REMOVED_AT_ONCE))
+    telling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TOLD_AT_ONCE))
 
     @property
     def host_ip(self) -> str:

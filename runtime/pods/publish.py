@@ -1,22 +1,50 @@
 """A pod's status on its way to the API server: one patch at a time, the newest status only, only what
-differs."""
+differs.
+
+A pod that starts or ends takes many steps, and each write costs the server and its watchers as much as the
+step. So what only tells of steps on the way waits a moment for the end that soon makes it old.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from podium.api.types import Obj
+from podium.api.types import Obj, meta
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import PODS
-from podium.client.base import Client
+from podium.runtime.pods.node import PodNode
 from podium.runtime.pods.resize import CONDITIONS as PASSING
 
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LAST_DELAY = 0.2, 10.0
+
+# Seconds that a status waits for a better one: on a node with time to spare, and on one without.
+HELD_BACK, HELD_BACK_LONGER = 0.5, 3.0
+
+_ON_THE_WAY = ({"reason": "ContainerCreating"}, {"reason": "PodInitializing"})
+_CONTAINERS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
+
+def passing(old: Obj, new: Obj, *, leaving: bool) -> bool:
+    """Whether a status tells of steps alone: of a pod that comes, that nothing has run yet or gone wrong; of
+    one that is leaving, that nothing runs any more (what follows is that all is gone), or nothing at all."""
+    states = [each["state"] for kind in _CONTAINERS for each in new.get(kind) or ()]
+    if leaving:
+        return not any("running" in each for each in states) or _undated(old) == _undated(new)
+    if {old.get("phase") or "Pending", new["phase"]} != {"Pending"}:
+        return False
+    return all(each.get("waiting") in _ON_THE_WAY for each in states)
+
+
+def _undated(status: Obj) -> object:
+    """Without the generations of the pod that it is about."""
+    conditions = [{**each, "observedGeneration": None} for each in status.get("conditions") or ()]
+    return _said({**status, "observedGeneration": None, "conditions": conditions})
 
 
 def difference(old: Obj, new: Obj) -> Obj:
@@ -64,19 +92,30 @@ class Publisher:
     """Sends one pod's status. `base` gives the newest version of the pod known, None while the server has
     none; `adopt` is told what the server answers."""
 
-    def __init__(self, client: Client, base: Callable[[], Obj | None], adopt: Callable[[Obj], None]) -> None:
-        self._client = client
+    def __init__(self, node: PodNode, base: Callable[[], Obj | None], adopt: Callable[[Obj], None]) -> None:
+        self._node = node
         self._base = base
         self._adopt = adopt
         self._wanted: Obj | None = None
         self._answered: tuple[Obj, str | None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._pressed = asyncio.Event()
+        self._flushing = 0
 
     def publish(self, status: Obj) -> None:
         """From now on this is to be the pod's status."""
         self._wanted = status
-        if self._task is None and self._changes():
-            self._task = asyncio.create_task(self._send(), name="status")
+        if self._task is None:
+            if self._changes():
+                self._task = asyncio.create_task(self._send(), name="status")
+        elif not self._passing():
+            self._pressed.set()
+
+    def _passing(self) -> bool:
+        pod = self._base()
+        if pod is None or self._wanted is None:
+            return True
+        return passing(pod.get("status") or {}, self._wanted, leaving=meta.deleting(pod))
 
     def _changes(self) -> Obj:
         """What to send. What the server has just been sent and answered is not sent again, even if it made
@@ -90,8 +129,14 @@ class Publisher:
 
     async def flushed(self) -> None:
         """Returns when the server has the newest status, or does not know the pod."""
-        if self._task is not None:
+        if self._task is None:
+            return
+        self._flushing += 1
+        self._pressed.set()
+        try:
             await asyncio.shield(self._task)
+        finally:
+            self._flushing -= 1
 
     def stop(self) -> None:
         if self._task is not None:
@@ -100,13 +145,16 @@ class Publisher:
     async def _send(self) -> None:
         delay = _FIRST_DELAY
         try:
-            while changes := self._changes():
+            while self._changes():
+                if not self._flushing and self._passing():
+                    await self._hold_back()
                 pod = self._base()
                 if pod is None:
                     return
                 name = pod["metadata"]["name"]
                 try:
-                    await self._patch(pod["metadata"], changes)
+                    async with self._node.telling:
+                        await self._patch()
                     delay = _FIRST_DELAY
                     continue
                 except StatusError as error:
@@ -122,12 +170,22 @@ class Publisher:
         finally:
             self._task = None
 
-    async def _patch(self, meta: Obj, changes: Obj) -> None:
+    async def _hold_back(self) -> None:
+        """Until what is to be told is more than a step, or somebody waits for it; not for long."""
+        self._pressed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HELD_BACK_LONGER if self._node.rush.crowded else HELD_BACK):
+                await self._pressed.wait()
+
+    async def _patch(self) -> None:
         """The uid keeps the status of a pod from a later one of the same name."""
-        sent = self._wanted
-        patch = {"metadata": {"uid": meta["uid"]}, "status": changes}
-        answer = await self._client.patch(
-            PODS, meta["name"], patch, meta.get("namespace", ""), kind="strategic", subresource="status"
+        pod, sent, changes = self._base(), self._wanted, self._changes()
+        if pod is None or not changes:
+            return
+        patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": changes}
+        name, namespace = pod["metadata"]["name"], meta.namespace_of(pod)
+        answer = await self._node.client.patch(
+            PODS, name, patch, namespace, kind="strategic", subresource="status"
         )
         if sent is not None:
             self._answered = (sent, answer["metadata"].get("resourceVersion"))

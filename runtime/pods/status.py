@@ -30,9 +30,11 @@ _FRESH = timedelta(seconds=5)
 _BACKOFFS = {"ErrImagePull": "ImagePullBackOff", "RegistryUnavailable": "ImagePullBackOff"}
 
 
-def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj:
-    """The whole `status`, with what the API server has of others kept. The phase never goes back."""
+def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str, untold: Obj | None = None) -> Obj:
+    """The whole `status`, with what the API server has of others kept. The phase never goes back. `untold` is
+    what was composed last, from which times are kept that the API server may not have heard of yet."""
     old: Obj = pod.get("status") or {}
+    untold = untold or {}
     if _refused(observed, old):
         return _rejection(pod, observed, old, now)
     ending = observed.gone or meta.deleting(pod) or observed.failed is not None
@@ -52,7 +54,7 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
     status = {name: value for name, value in old.items() if name not in _OWNED}
     status["phase"] = phase
     status.update(_reason(observed, old, phase))
-    status["startTime"] = old.get("startTime") or meta.timestamp(now)
+    status["startTime"] = old.get("startTime") or untold.get("startTime") or meta.timestamp(now)
     status.update(_addresses(pod, observed, old, host_ip))
     status["qosClass"] = old.get("qosClass") or qos_class(pod)
     if init:
@@ -68,6 +70,7 @@ def compose(pod: Obj, observed: Observed, now: datetime, *, host_ip: str) -> Obj
         phase=phase,
         sandbox=bool(observed.sandbox),
         old=old.get("conditions") or [],
+        untold=untold.get("conditions") or [],
         now=meta.timestamp(now),
         passing=_passing(observed, old, phase),
         anew=_anew(pod, observed, phase),
@@ -97,7 +100,8 @@ def _passing(observed: Observed, old: Obj, phase: str) -> list[Obj]:
     """The conditions of a resize, and of a disruption that nobody has told of yet."""
     made = [] if phase in rules.TERMINAL else observed.resizing.conditions()
     told = {each["type"] for each in old.get("conditions") or () if each.get("status") == "True"}
-    if observed.disruption is not None and observed.disruption["type"] not in told:
+    delayed = observed.failed is not None and phase not in rules.TERMINAL
+    if observed.disruption is not None and observed.disruption["type"] not in told and not delayed:
         made.append(observed.disruption)
     return made
 
@@ -121,7 +125,8 @@ def _phase(pod: Obj, observed: Observed, statuses: Mapping[str, Obj], before: st
     if before in rules.TERMINAL:
         return before
     if observed.failed is not None:
-        return "Failed"
+        # Who waits for the end takes it for the end of all processes.
+        return (before or "Pending") if observed.alive() else "Failed"
     has_started = rules.initialized(pod, observed)
     if not ending and rules.beginning_anew(pod, observed):
         return before or "Pending"
@@ -134,7 +139,7 @@ def _phase(pod: Obj, observed: Observed, statuses: Mapping[str, Obj], before: st
 
 
 def _reason(observed: Observed, old: Obj, phase: str) -> Obj:
-    if observed.failed is not None:
+    if observed.failed is not None and phase == "Failed":
         return {"reason": observed.failed[0], "message": observed.failed[1]}
     if phase == old.get("phase"):
         return {name: old[name] for name in ("reason", "message") if old.get(name)}
@@ -290,6 +295,7 @@ def _wait(pod: Obj, container: Obj, observed: Observed, now: datetime, made: Obj
         return
     trouble = observed.troubles.get(container["name"])
     trouble = trouble if trouble and trouble.concerns(container) else None
+    trouble = trouble or _volume_trouble(pod, container, observed)
     waiting = _waiting(pod, container, latest, trouble, now)
     if waiting is None and anew and latest is not None:
         waiting = dict(_ANEW)
@@ -309,9 +315,8 @@ def _waiting(
     if trouble is not None and not (latest and trouble.at < latest.finished_at):
         fresh = trouble.at + min(_FRESH, (trouble.retry_at - trouble.at) / 2)
         if trouble.reason in _BACKOFFS and now >= fresh:
-            message = (
-                f'Back-off pulling image "{container.get("image", "")}": {trouble.reason}: {trouble.message}'
-            )
+            image = trouble.image or container.get("image", "")
+            message = f'Back-off pulling image "{image}": {trouble.reason}: {trouble.message}'
             return {"reason": _BACKOFFS[trouble.reason], "message": message}
         if trouble.reason != "RunContainerError" or now < fresh:
             return {"reason": trouble.reason, "message": trouble.message}
@@ -322,6 +327,20 @@ def _waiting(
         )
         return {"reason": "CrashLoopBackOff", "message": message}
     return None
+
+
+def _volume_trouble(pod: Obj, container: Obj, observed: Observed) -> Trouble | None:
+    """That the image of a volume that the container mounts cannot be had."""
+    trouble = observed.volume_trouble
+    if trouble is None or not trouble.image:
+        return None
+    volumes = {
+        each["name"]
+        for each in pod["spec"].get("volumes") or ()
+        if (each.get("image") or {}).get("reference") == trouble.image
+    }
+    mounts = container.get("volumeMounts") or ()
+    return trouble if any(mount["name"] in volumes for mount in mounts) else None
 
 
 def shown_until(trouble: Trouble) -> datetime:

@@ -8,6 +8,7 @@ as they are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,6 +35,9 @@ from podium.runtime.pods.status import compose, shown_until
 
 log = logging.getLogger(__name__)
 
+PRESSING = {"sandbox", "volumes", "container", "exit", "teardown", "finish"}
+"""The kinds of deeds that a pod's start or end waits for and that do not wait themselves."""
+
 
 class PodWorker:
     """Lives from the pod's arrival on this node until nothing is left of it, here and at the API server.
@@ -56,8 +60,9 @@ class PodWorker:
         self.attendance = Attendance(self)
         self._wake = asyncio.Event()
         self._doing: dict[str, asyncio.Task[None]] = {}
-        self._publisher = Publisher(node.client, lambda: self.pod, self.adopt)
+        self._publisher = Publisher(node, lambda: self.pod, self.adopt)
         self._told: dict[str, str] = {}
+        self._status: Obj = {}
 
     @property
     def uid(self) -> str:
@@ -93,8 +98,10 @@ class PodWorker:
             self.wake()
 
     def adopt(self, pod: Obj) -> None:
-        """A version of the pod from the API server; older ones than what is known are ignored."""
-        if _version(pod) < _version(self.pod):
+        """A version of the pod from the API server; older ones than what is known are ignored, and what was
+        heard already, as the answer to a write."""
+        new, known = _version(pod), _version(self.pod)
+        if new < known or (new == known > 0 and pod is not self.desired):
             return
         self.desired, self.pod = pod, allocation.applied(pod, self.promise)
         self._look_for_resize()
@@ -203,7 +210,10 @@ class PodWorker:
         if not self.observed.gone:
             self._publisher.publish(status)
             self._tell_backoffs(status)
-        times = [plan.wake_at, *(shown_until(each) for each in self.observed.troubles.values())]
+        troubles = [*self.observed.troubles.values()]
+        if self.observed.volume_trouble is not None and self.observed.volume_trouble.image:
+            troubles.append(self.observed.volume_trouble)
+        times = [plan.wake_at, *(shown_until(each) for each in troubles)]
         return min((each for each in times if each is not None and each > now), default=None)
 
     def _tell_failed(self, reason: str, message: str) -> None:
@@ -213,7 +223,9 @@ class PodWorker:
         self.node.tell(self.pod, type_, reason, message.removeprefix(REJECTED))
 
     def _composed(self, now: datetime) -> Obj:
-        return compose(self.pod, self.observed, now, host_ip=self.node.host_ip)
+        host_ip = self.node.host_ip
+        self._status = compose(self.pod, self.observed, now, host_ip=host_ip, untold=self._status)
+        return self._status
 
     async def _until(self, at: datetime | None) -> None:
         if at is None:
@@ -229,22 +241,22 @@ class PodWorker:
         """Events for containers that have just begun to wait for a back-off."""
         kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         waiting = {
-            each["name"]: (each["state"].get("waiting") or {}).get("reason", "")
+            each["name"]: each["state"].get("waiting") or {}
             for kind in kinds
             for each in status.get(kind) or ()
         }
-        for name, reason in waiting.items():
-            if reason != self._told.get(name):
-                self._tell_backoff(name, reason)
-        self._told = waiting
+        for name, state in waiting.items():
+            if state.get("reason", "") != self._told.get(name):
+                self._tell_backoff(name, state.get("reason", ""), state.get("message", ""))
+        self._told = {name: state.get("reason", "") for name, state in waiting.items()}
 
-    def _tell_backoff(self, name: str, reason: str) -> None:
-        container = rules.container_named(self.pod, name)
+    def _tell_backoff(self, name: str, reason: str, text: str) -> None:
         if reason == "CrashLoopBackOff":
             message = f"Back-off restarting failed container {name} in pod {rules.full_name(self.pod)}"
             self.node.tell(self.pod, "Warning", "BackOff", message, name)
-        elif reason == "ImagePullBackOff" and container is not None:
-            message = f'Back-off pulling image "{container.get("image", "")}"'
+        elif reason == "ImagePullBackOff":
+            # Which image it is says the state's message, before why.
+            message = text.partition('": ')[0] + '"'
             self.node.tell(self.pod, "Normal", "BackOff", message, name)
             self.node.tell(self.pod, "Warning", "Failed", "Error: ImagePullBackOff", name)
 
@@ -266,8 +278,10 @@ class PodWorker:
 
     async def _guarded(self, key: str, deed: object) -> None:
         assert asyncio.iscoroutine(deed)
+        pressing = key.partition("/")[0] in PRESSING
         try:
-            await deed
+            with self.node.rush.pressing() if pressing else contextlib.nullcontext():
+                await deed
         except asyncio.CancelledError:
             raise
         except Exception:

@@ -18,7 +18,7 @@ class StaticWorker(PodWorker):
     def __init__(self, node: PodNode, pod: Obj, seed: Observed | None = None) -> None:
         super().__init__(node, pod, seed)
         self._mirror: Obj | None = None
-        self._publisher = Publisher(node.client, lambda: self._mirror, self._answered)
+        self._publisher = Publisher(node, lambda: self._mirror, self._answered)
 
     def reflect(self, mirror: Obj | None) -> None:
         """The mirror as it is now, None while there is none. The first tells what an earlier daemon knew."""

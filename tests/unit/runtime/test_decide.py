@@ -14,6 +14,7 @@ from podium.runtime.pods.decide import DEADLINE, decide
 from podium.runtime.pods.model import (
     Action,
     BeginAnew,
+    CleanUp,
     EnsureImage,
     Finish,
     KillContainer,
@@ -240,14 +241,16 @@ def test_of_ended_attempts_the_newest_two_are_kept() -> None:
     assert actions(pod(), known) == [RemoveContainer("c-0", "c"), RemoveContainer("c-1", "c")]
 
 
-def test_a_pod_being_deleted_is_killed_then_torn_down_then_let_go() -> None:
+def test_a_pod_being_deleted_is_killed_then_torn_down_then_let_go_and_then_cleaned_up() -> None:
     of, known = deleting(pod(), 9), observed(running(container()), stopping_since=NOW)
     assert actions(of, known) == [KillContainer("c-0", "c", 9, NOW, "Stopping container c")]
     known.put(ended(container(), 143))
-    assert actions(of, known) == [TearDown(everything=True)]
-    known.torn_down = known.cleaned = True
+    assert actions(of, known) == [TearDown()]
+    known.torn_down = True
     assert actions(of, known, phase="Failed") == [Finish()]
     known.finished = True
+    assert actions(of, known, phase="Failed") == [CleanUp()]
+    known.cleaned = True
     assert actions(of, known, phase="Failed") == []
 
 
@@ -273,14 +276,16 @@ def test_sidecars_end_after_the_others_and_in_reverse_order() -> None:
 
 def test_a_pod_that_the_api_server_forgot_is_not_asked_for_there() -> None:
     known = observed(gone=True)
-    assert actions(pod(), known) == [TearDown(everything=True)]
-    known.torn_down = known.cleaned = True
+    assert actions(pod(), known) == [TearDown()]
+    known.torn_down = True
+    assert actions(pod(), known, phase="Failed") == [CleanUp()]
+    known.cleaned = True
     assert actions(pod(), known, phase="Failed") == []
 
 
 def test_a_pod_that_has_ended_is_torn_down_but_its_containers_are_kept() -> None:
     of, known = pod(restartPolicy="Never"), observed(ended(container(), 0))
-    assert actions(of, known, phase="Succeeded") == [TearDown(everything=False)]
+    assert actions(of, known, phase="Succeeded") == [TearDown()]
     known.torn_down = True
     assert actions(of, known, phase="Succeeded") == []
 

@@ -143,6 +143,20 @@ def test_a_failed_pull_is_shown_as_itself_then_as_a_back_off() -> None:
     }
 
 
+def test_a_container_waits_for_the_image_of_a_volume_that_it_mounts() -> None:
+    mounting = container(volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    of = pod(mounting, volumes=[{"name": "data", "image": {"reference": "far/away"}}])
+    trouble = Trouble("ErrImagePull", "no such host", NOW, later(10), 10, "far/away")
+    known = observed(volume_trouble=trouble)
+    assert the_container(told(of, known))["state"]["waiting"]["reason"] == "ErrImagePull"
+    assert the_container(told(of, known, after=6))["state"]["waiting"] == {
+        "reason": "ImagePullBackOff",
+        "message": 'Back-off pulling image "far/away": ErrImagePull: no such host',
+    }
+    without = pod(volumes=[{"name": "data", "image": {"reference": "far/away"}}])
+    assert the_container(told(without, known))["state"]["waiting"]["reason"] == "ContainerCreating"
+
+
 def test_what_a_container_cannot_be_made_for_is_its_waiting_reason() -> None:
     trouble = Trouble("CreateContainerConfigError", 'secret "x" not found', NOW, later(2), 2)
     waiting = the_container(told(pod(), observed(troubles={"c": trouble})))["state"]["waiting"]
@@ -193,13 +207,20 @@ def test_a_phase_never_goes_back() -> None:
 
 
 def test_a_pod_that_ran_past_its_deadline_failed_for_that_reason() -> None:
-    known = observed(running(container()), failed=("DeadlineExceeded", "too long"))
+    known = observed(ended(container(), 137), failed=("DeadlineExceeded", "too long"))
     status = told(pod(), known)
     assert (status["phase"], status["reason"], status["message"]) == (
         "Failed",
         "DeadlineExceeded",
         "too long",
     )
+
+
+def test_a_pod_has_not_failed_as_long_as_its_processes_run() -> None:
+    of = {**pod(), "status": {"phase": "Running"}}
+    status = told(of, observed(running(container()), failed=("Evicted", "no memory")))
+    assert status["phase"] == "Running"
+    assert "reason" not in status
 
 
 def deleted(of: Obj) -> Obj:
