@@ -106,7 +106,9 @@ class Proxy:
         pod = pod_of(self._core, target.namespace, target.name)
         path = f"/{_NODE_PATHS[target.subresource]}/{quote(target.namespace)}/{quote(target.name)}"
         if target.subresource == "portforward":
-            return Route(endpoint_of(self._core, node_of(pod)), _with_query(path, pairs), self._context)
+            return Route(
+                endpoint_of(self._core, node_of(pod)), _with_query(path, pairs), self._context, again=True
+            )
         container = choose_container(pod, dict(pairs).get("container", ""))
         options = [
             (_STREAM_OPTIONS[name], "1")
@@ -122,6 +124,7 @@ class Proxy:
             endpoint_of(self._core, node_of(pod)),
             _with_query(f"{path}/{quote(container)}", options),
             self._context,
+            again=True,
         )
 
     def _pod(self, target: Target, name: str, port: str) -> Endpoint:

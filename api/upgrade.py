@@ -17,12 +17,12 @@ import orjson
 
 from podium.api.forwarding import Header, forwarded
 from podium.api.nodes import Endpoint
+from podium.api.spares import Spares, Way, connect, limit_silence
 from podium.api.types.errors import StatusError, internal, unavailable
 
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-CONNECT_TIMEOUT = 10.0
 # Bytes that the head of the other's answer may have.
 MAX_HEAD = 64 << 10
 SWITCHED = 101
@@ -31,13 +31,18 @@ SWITCHED = 101
 class Route(NamedTuple):
     """Where an upgraded connection goes: `target` is path and query there. `context` None: without TLS.
     `name` is what the other's certificate is for, "" for its address; `headers` are sent besides the
-    client's."""
+    client's. `again`: more will go there soon, so that a connection may wait for the next one."""
 
     endpoint: Endpoint
     target: str
     context: ssl.SSLContext | None
     name: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    again: bool = False
+
+    @property
+    def way(self) -> Way:
+        return Way(self.endpoint, self.context, self.name)
 
 
 class Visitor(Protocol):
@@ -62,15 +67,26 @@ class Upgrades:
     def __init__(self, visits: Visits) -> None:
         self._visits = visits
         self._open: set[Client] = set()
+        self._spares = Spares()
+        self._closing = False
 
     def protocol(self, scope: Scope) -> Client:
-        client = Client(scope["method"], list(scope["headers"]), self._visits(scope), self._open.discard)
+        client = Client(
+            scope["method"], list(scope["headers"]), self._visits(scope), self._spares, self._left
+        )
         self._open.add(client)
         return client
 
     def close(self) -> None:
+        self._closing = True
+        self._spares.close()
         for client in list(self._open):
             client.abort()
+
+    def _left(self, client: Client, route: Route | None) -> None:
+        self._open.discard(client)
+        if route is not None and route.again and not self._closing:
+            self._spares.prepare(route.way)
 
 
 class End(asyncio.Protocol):
@@ -127,23 +143,38 @@ class Backend(End):
         self._head += data
         if b"\r\n\r\n" in self._head or len(self._head) > MAX_HEAD:
             self._read = True
+            # It is there: from now on it may be out of reach for as long as any other.
+            limit_silence(self.transport, 0)
             self._client.answer_came(_code_of(self._head))
             self._client.transport.write(self._head)
             self._head = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._read and self.other is not None:
+            self._client.backend_left(exc)
+        super().connection_lost(exc)
 
 
 class Client(End):
     """The client's end. Connects to the other server as soon as it is made."""
 
     def __init__(
-        self, method: str, headers: list[Header], visit: Visitor, forget: Callable[[Client], None]
+        self,
+        method: str,
+        headers: list[Header],
+        visit: Visitor,
+        spares: Spares,
+        left: Callable[[Client, Route | None], None],
     ) -> None:
         super().__init__()
         self._method = method
         self._headers = headers
         self._visit = visit
         self._passing = False
-        self._forget = forget
+        self._answered = False
+        self._spares = spares
+        self._left = left
+        self._route: Route | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,7 +185,7 @@ class Client(End):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._forget(self)
+        self._left(self, self._route if self._answered else None)
         self._visit.ended()
         if self._connecting is not None:
             self._connecting.cancel()
@@ -168,6 +199,7 @@ class Client(End):
 
     def answer_came(self, code: int) -> None:
         """From here on the client is heard, and passed on if the other has agreed."""
+        self._answered = True
         self._passing = code == SWITCHED
         self._visit.answered(code)
         self.transport.resume_reading()
@@ -183,18 +215,23 @@ class Client(End):
             log.exception("upgrade failed")
             self._refuse(internal("upgrade failed"))
 
+    def backend_left(self, exc: Exception | None) -> None:
+        """Before it has said a word."""
+        if not self.transport.is_closing():
+            self._refuse(unavailable(f"error dialing backend: {exc or 'EOF'}"))
+
     async def _join(self, route: Route) -> None:
-        loop = asyncio.get_running_loop()
-        host, port = route.endpoint
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            named = (route.name or host) if route.context else None
-            transport, node = await loop.create_connection(
-                lambda: Backend(self), host, port, ssl=route.context, server_hostname=named
-            )
+        node = Backend(self)
+        if route.again and (spare := self._spares.take(route.way)) is not None:
+            spare.set_protocol(node)
+            node.connection_made(spare)
+        else:
+            await connect(route.way, node)
         if self.transport.is_closing():
-            transport.close()
+            node.transport.close()
             return
-        transport.write(self._head(route))
+        self._route = route
+        node.transport.write(self._head(route))
         node.join(self)
         self.join(node)
 

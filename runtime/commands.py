@@ -10,12 +10,13 @@ import secrets
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from podium.api.types import Obj
 from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.containerd.tasks import Exit
 from podium.runtime.logs import FifoSet, FifoStream
 
 log = logging.getLogger(__name__)
@@ -32,21 +33,45 @@ class Result(NamedTuple):
     output: str
 
 
+class Processes:
+    """What containers' own processes are (OCI runtime spec `process`): as whom, where and with which
+    environment their commands run. Asked for once; of those asked for last, `most` are remembered."""
+
+    def __init__(self, containerd: Containerd, most: int = 256) -> None:
+        self._containerd = containerd
+        self._most = most
+        self._known: dict[str, Obj] = {}
+
+    async def of(self, container_id: str) -> Obj:
+        """Raises ContainerdError when there is no such container."""
+        known = self._known.pop(container_id, None)
+        if known is None:
+            record = await self._containerd.containers.get(container_id)
+            known = orjson.loads(record.spec.value)["process"]
+        self._known[container_id] = known
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+        return known
+
+    def forget(self, container_id: str) -> None:
+        self._known.pop(container_id, None)
+
+
 class Commands:
     """Runs commands. `folder` is for FIFOs."""
 
     def __init__(self, containerd: Containerd, folder: Path) -> None:
         self._containerd = containerd
         self._folder = folder
-        self._processes: dict[str, Obj] = {}
+        self._processes = Processes(containerd)
 
     def forget(self, container_id: str) -> None:
         """The container is gone."""
-        self._processes.pop(container_id, None)
+        self._processes.forget(container_id)
 
     async def run(self, container_id: str, command: Sequence[str], within: float | None) -> Result:
         """Raises ContainerdError when the command cannot be started: no such file, no such container."""
-        process = {**await self._process(container_id), "args": list(command), "terminal": False}
+        process = {**await self._processes.of(container_id), "args": list(command), "terminal": False}
         exec_id = f"probe-{secrets.token_hex(8)}"
         fifos = FifoSet.within(f"{self._folder}/{exec_id}")
         fifos.make()
@@ -55,47 +80,47 @@ class Commands:
         finally:
             fifos.remove()
 
-    async def _process(self, container_id: str) -> Obj:
-        """The container's own process: commands run as the same user in the same environment."""
-        if container_id not in self._processes:
-            record = await self._containerd.containers.get(container_id)
-            self._processes[container_id] = orjson.loads(record.spec.value)["process"]
-        return self._processes[container_id]
-
     async def _run(
         self, container_id: str, exec_id: str, fifos: FifoSet, process: Obj, within: float | None
     ) -> Result:
         streams = [FifoStream(fifos.stdout), FifoStream(fifos.stderr)]
         tasks = self._containerd.tasks
-        readers: asyncio.Future[list[bytes]] | None = None
+        under_way: list[asyncio.Future[Any]] = []
+        end: asyncio.Future[Exit] | None = None
         try:
             await tasks.exec(container_id, exec_id, process, stdout=fifos.stdout, stderr=fifos.stderr)
-            readers = asyncio.gather(*(_collect(stream) for stream in streams))
+            # Asked before it starts, containerd answers as soon as it knows.
+            end = asyncio.ensure_future(tasks.wait(container_id, exec_id))
+            output = asyncio.gather(*(_collect(stream) for stream in streams))
+            under_way += (end, output)
             await tasks.start(container_id, exec_id)
-            code = await self._wait(container_id, exec_id, within)
+            code = await self._wait(container_id, exec_id, end, within)
             for stream in streams:
                 stream.hurry(_LEFTOVER)
-            out = b"".join(await readers)[:OUTPUT_LIMIT]
+            out = b"".join(await output)[:OUTPUT_LIMIT]
             return Result(code, out.decode(errors="replace"))
         finally:
-            if readers is not None:
-                readers.cancel()
+            ended = end is not None and end.done() and not end.cancelled() and end.exception() is None
+            for each in under_way:
+                each.cancel()
             for stream in streams:
                 stream.close()
-            await asyncio.shield(asyncio.ensure_future(self._delete(container_id, exec_id)))
+            await asyncio.shield(asyncio.ensure_future(self._delete(container_id, exec_id, ended)))
 
-    async def _wait(self, container_id: str, exec_id: str, within: float | None) -> int | None:
-        try:
-            async with asyncio.timeout(within):
-                return (await self._containerd.tasks.wait(container_id, exec_id)).code
-        except TimeoutError:
-            await self._containerd.tasks.kill(container_id, signal.SIGKILL, exec_id=exec_id)
-            await self._containerd.tasks.wait(container_id, exec_id)
-            return None
+    async def _wait(
+        self, container_id: str, exec_id: str, end: asyncio.Future[Exit], within: float | None
+    ) -> int | None:
+        done, _ = await asyncio.wait({end}, timeout=within)
+        if done:
+            return end.result().code
+        await self._containerd.tasks.kill(container_id, signal.SIGKILL, exec_id=exec_id)
+        await end
+        return None
 
-    async def _delete(self, container_id: str, exec_id: str) -> None:
-        with contextlib.suppress(ContainerdError):
-            await self._containerd.tasks.kill(container_id, signal.SIGKILL, exec_id=exec_id)
+    async def _delete(self, container_id: str, exec_id: str, ended: bool) -> None:
+        if not ended:
+            with contextlib.suppress(ContainerdError):
+                await self._containerd.tasks.kill(container_id, signal.SIGKILL, exec_id=exec_id)
         try:
             await self._containerd.tasks.delete_exec(container_id, exec_id)
         except ContainerdError as error:

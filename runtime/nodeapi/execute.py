@@ -9,11 +9,11 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Sequence
 
-import orjson
-
 from podium.api.types import Obj
+from podium.runtime.commands import Processes
 from podium.runtime.containerd.client import Containerd
 from podium.runtime.containerd.errors import ContainerdError
+from podium.runtime.containerd.tasks import Exit
 from podium.runtime.logs import FifoSet, FifoStream
 from podium.runtime.nodeapi import status
 from podium.runtime.nodeapi.interfaces import Resize, Session
@@ -28,10 +28,10 @@ _LEFTOVER_PATIENCE = (
 )
 
 
-def exec_process(spec: Obj, command: Sequence[str], *, tty: bool) -> Obj:
-    """The OCI process of an exec: the container's own (user, environment, working directory, capabilities)
+def exec_process(own: Obj, command: Sequence[str], *, tty: bool) -> Obj:
+    """The OCI process of an exec: the container's `own` (user, environment, working directory, capabilities)
     with another command."""
-    process = dict(spec["process"])
+    process = dict(own)
     process["args"] = list(command)
     process["terminal"] = tty
     process.pop("consoleSize", None)
@@ -43,17 +43,21 @@ def exec_process(spec: Obj, command: Sequence[str], *, tty: bool) -> Obj:
 class Execution:
     """One exec, from its FIFOs to its deletion. The process is killed when its client goes away."""
 
-    def __init__(self, containerd: Containerd, container_id: str, run_dir: str, wanted: Streams) -> None:
+    def __init__(
+        self, containerd: Containerd, processes: Processes, container_id: str, run_dir: str, wanted: Streams
+    ) -> None:
         self._containerd = containerd
+        self._processes = processes
         self._container = container_id
         self._wanted = wanted
+        self._ended = False
         self.id = f"{EXEC_PREFIX}{secrets.token_hex(16)}"
         self._fifos = FifoSet.within(f"{run_dir}/{self.id}", stdin=wanted.stdin, tty=wanted.tty)
 
     async def run(self, command: Sequence[str], session: Session) -> None:
         """Run the command for the client and end its session, unless it is gone."""
-        record = await self._containerd.containers.get(self._container)
-        process = exec_process(orjson.loads(record.spec.value), command, tty=self._wanted.tty)
+        own = await self._processes.of(self._container)
+        process = exec_process(own, command, tty=self._wanted.tty)
         self._fifos.make()
         try:
             async with self._process(process):
@@ -89,7 +93,7 @@ class Execution:
         leave it behind."""
         tasks = self._containerd.tasks
         try:
-            state = await tasks.get(self._container, self.id)
+            state = None if self._ended else await tasks.get(self._container, self.id)
             if state is not None and state.running:
                 await tasks.kill(self._container, signal.SIGKILL, exec_id=self.id)
                 await tasks.wait(self._container, self.id)
@@ -103,19 +107,24 @@ class Execution:
         outputs = {"stdout": FifoStream(self._fifos.stdout)}
         if self._fifos.stderr:
             outputs["stderr"] = FifoStream(self._fifos.stderr)
+        # Asked before it starts, containerd answers as soon as it knows.
+        end = asyncio.ensure_future(self._containerd.tasks.wait(self._container, self.id))
         try:
             # The shim waits for a reader of each FIFO, so they are open before this.
             await self._containerd.tasks.start(self._container, self.id)
-            code = await self._serve(session, outputs)
+            code = await self._serve(session, outputs, end)
         finally:
+            end.cancel()
             for fifo in outputs.values():
                 fifo.close()
         return None if code is None else status.exited(code, command)
 
-    async def _serve(self, session: Session, outputs: dict[str, FifoStream]) -> int | None:
+    async def _serve(
+        self, session: Session, outputs: dict[str, FifoStream], end: asyncio.Future[Exit]
+    ) -> int | None:
         client = Input(self._fifos.stdin, self._close_stdin, self._resize)
         incoming = asyncio.ensure_future(client.run(session))
-        outgoing = asyncio.ensure_future(self._output(session, outputs))
+        outgoing = asyncio.ensure_future(self._output(session, outputs, end))
         try:
             await asyncio.wait({incoming, outgoing}, return_when=asyncio.FIRST_COMPLETED)
             return outgoing.result() if outgoing.done() else None
@@ -126,15 +135,24 @@ class Execution:
             outgoing.cancel()
             await asyncio.gather(incoming, outgoing, return_exceptions=True)
 
-    async def _output(self, session: Session, outputs: dict[str, FifoStream]) -> int:
+    async def _output(
+        self, session: Session, outputs: dict[str, FifoStream], end: asyncio.Future[Exit]
+    ) -> int:
         """All output to the client; the exit code."""
-        async with asyncio.TaskGroup() as pumps:
-            for name, fifo in outputs.items():
-                pumps.create_task(pump_output(fifo, name, session))
-            end = await self._containerd.tasks.wait(self._container, self.id)
-            for fifo in outputs.values():
-                fifo.hurry(_LEFTOVER_PATIENCE)
-        return end.code
+        parts = [asyncio.ensure_future(pump_output(fifo, name, session)) for name, fifo in outputs.items()]
+        parts.append(asyncio.ensure_future(self._hear(end, outputs)))
+        try:
+            await asyncio.gather(*parts)
+        finally:
+            for part in parts:
+                part.cancel()
+        return end.result().code
+
+    async def _hear(self, end: asyncio.Future[Exit], outputs: dict[str, FifoStream]) -> None:
+        await end
+        self._ended = True
+        for fifo in outputs.values():
+            fifo.hurry(_LEFTOVER_PATIENCE)
 
     async def _close_stdin(self) -> None:
         await self._containerd.tasks.close_stdin(self._container, self.id)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from aiohttp import web
 
-from podium.runtime.commands import Commands
+from podium.runtime.commands import Processes
 from podium.runtime.interfaces import ContainerView, PodView
 from podium.runtime.nodeapi.attach import Attachment
 from podium.runtime.nodeapi.execute import Execution
 from podium.runtime.nodeapi.interfaces import Node, Session
+from podium.runtime.nodeapi.plain import PlainSession
 from podium.runtime.nodeapi.request import Streams, container_spec, find_pod, streams
 from podium.runtime.nodeapi.spdysession import PROTOCOLS, SpdySession, take_connection
 from podium.runtime.nodeapi.upgrade import SPDY
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _DEAD_PEER = (
     60_000  # milliseconds that sent data may stay unacknowledged before the connection counts as dead
 )
+_OUTPUT = Streams(stdin=False, stdout=True, stderr=True, tty=False)
 
 
 class RemoteCommands:
@@ -32,6 +33,7 @@ class RemoteCommands:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._processes = Processes(node.containerd, most=32)
 
     async def exec(self, request: web.Request) -> web.StreamResponse:
         wanted = streams(request.query)
@@ -39,7 +41,7 @@ class RemoteCommands:
         command = request.query.getall("command", [])
         if not command:
             raise web.HTTPBadRequest(text="you must specify at least one command for the container")
-        execution = Execution(self._node.containerd, container.id, self._node.config.run_dir, wanted)
+        execution = self._execution(container, wanted)
         return await _with_session(request, wanted, lambda session: execution.run(command, session))
 
     async def run(self, request: web.Request) -> web.StreamResponse:
@@ -48,14 +50,14 @@ class RemoteCommands:
         view = find_pod(self._node.pods, request)
         container = self._running(view, request.match_info["container"])
         command = request.query.get("cmd", "").split(" ")
-        result = await Commands(self._node.containerd, Path(self._node.config.run_dir)).run(
-            container.id, command, within=None
-        )
-        if result.code != 0:
-            raise web.HTTPInternalServerError(
-                text=f"command '{' '.join(command)}' exited with {result.code}: {result.output}"
-            )
-        return web.Response(text=result.output)
+        session = PlainSession(request, command)
+        await self._execution(container, _OUTPUT).run(command, session)
+        assert session.response is not None
+        return session.response
+
+    def _execution(self, container: ContainerView, wanted: Streams) -> Execution:
+        run_dir = self._node.config.run_dir
+        return Execution(self._node.containerd, self._processes, container.id, run_dir, wanted)
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         wanted = streams(request.query)

@@ -26,7 +26,10 @@ class Node:
         self.body = b"a line\n"
         self.status = "200 OK"
         self.stays_open = False
+        self.silent = False
         self.left = asyncio.Event()
+        self.connections: list[asyncio.StreamWriter] = []
+        self.connected = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def start(self, http: Http) -> None:
@@ -46,7 +49,16 @@ class Node:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.connections.append(writer)
+        self.connected.set()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+            return
+        if self.silent:
+            writer.close()
+            return
         self.requests.append(head)
         subject = dict(pair for names in writer.get_extra_info("peercert")["subject"] for pair in names)
         self.users.append(subject["commonName"])

@@ -211,4 +211,4 @@ async def test_an_administrator_can_act_as_somebody_else(http: Http) -> None:
 async def test_a_stranger_cannot_act_as_somebody_else(stranger: Http) -> None:
     reply = await stranger("GET", "/api", headers={"Impersonate-User": "root"})
     assert reply.code == 403
-    assert 'User "eve" cannot impersonate resource "users"' in reply.message
+    assert reply.message == 'forbidden: User "eve" cannot impersonate-on:user-info:get path "/api"'

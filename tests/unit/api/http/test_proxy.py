@@ -141,6 +141,39 @@ async def test_an_upgraded_connection_is_relayed_both_ways(
     assert "bearer" not in request.lower()
 
 
+async def _left_with_a_spare(server: ApiServer, address: tuple[str, int], node: Node) -> None:
+    """Somebody has used an upgraded connection, and the next one to the node stands."""
+    raw = await Raw.open(server, address)
+    await raw.upgrade(EXEC)
+    node.connected.clear()
+    raw.writer.close()
+    # The server's side of the handshake is over before the node's is.
+    await node.connected.wait()
+
+
+async def test_the_next_upgrade_finds_its_connection_to_the_node_ready(
+    server: ApiServer, address: tuple[str, int], node: Node
+) -> None:
+    await _left_with_a_spare(server, address, node)
+    assert len(node.connections) == 2
+    raw = await Raw.open(server, address)
+    assert " 101 " in await raw.upgrade(EXEC)
+    assert await raw.reader.readexactly(5) == b"hello"
+    raw.writer.write(b"both ways")
+    assert await raw.reader.readexactly(9) == b"both ways"
+    assert len(node.connections) == 2
+    raw.writer.close()
+
+
+async def test_a_node_that_goes_without_an_answer_is_unavailable(
+    server: ApiServer, address: tuple[str, int], node: Node
+) -> None:
+    await _left_with_a_spare(server, address, node)
+    node.silent = True
+    raw = await Raw.open(server, address)
+    assert (await raw.refusal(EXEC))["code"] == 503
+
+
 async def test_attach_and_port_forward_have_the_nodes_paths(
     server: ApiServer, address: tuple[str, int], node: Node
 ) -> None:

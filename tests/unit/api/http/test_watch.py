@@ -157,3 +157,26 @@ async def test_closing_the_server_ends_watches_in_order(http: Http, server: ApiS
         closing = asyncio.create_task(server.close())
         assert [event["type"] for event in await events.rest()] == ["ADDED"]
         await closing
+
+
+async def test_the_older_form_of_a_watch(http: Http) -> None:
+    await http.made(MAPS, config_map("a"))
+    await http.made(MAPS, config_map("b"))
+    older = MAPS.replace("/api/v1/", "/api/v1/watch/")
+    async with http.watch(older, watch="false") as events:
+        assert await events.take(2) == [("ADDED", "a"), ("ADDED", "b")]
+    async with http.watch(f"{older}/b") as events:
+        assert await events.take(1) == [("ADDED", "b")]
+        await http.patch(f"{MAPS}/a", {"data": {"x": "y"}})
+        await http.delete(f"{MAPS}/b")
+        assert await events.take(1) == [("DELETED", "b")]
+    async with http.watch("/api/v1/watch/namespaces/default") as events:
+        assert await events.take(1) == [("ADDED", "default")]
+    async with http.watch("/apis/apps/v1/watch/deployments", timeoutSeconds=1) as events:
+        assert await events.rest() == []
+    for odd in ("/api/v1/watch", "/api/v1/watch/", f"{older}/a/b", "/api/v1/watch/nopes", "/apis/watch/x"):
+        assert (await http.get(odd)).code == 404, odd
+    assert (await http.delete(f"{older}/a")).code in (404, 405)
+    namespace = {"metadata": {"name": "watch"}}
+    await http.made("/api/v1/namespaces", namespace)
+    assert (await http.get("/api/v1/namespaces/watch/configmaps")).code == 200

@@ -22,7 +22,7 @@ from podium.runtime.logs import Outputs
 from podium.runtime.nodeapi import Node, NodeApiConfig, NodeServer
 from tests.unit.runtime.nodeapi.bench import Bench, Pods
 
-CGROUP = f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}-{os.getpid()}"
+CGROUP = f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}/nodeapi-{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +60,10 @@ def containerd_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     asyncio.run(own.ensure())
     yield own.paths.socket
     asyncio.run(own.stop())
-    for folder in sorted(Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/**/"), reverse=True):
-        folder.rmdir()
+    # Of no other tree: what others have running comes and goes while one looks.
+    for hierarchy in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
+        for folder, _, _ in os.walk(hierarchy / CGROUP, topdown=False):
+            os.rmdir(folder)
 
 
 @pytest.fixture

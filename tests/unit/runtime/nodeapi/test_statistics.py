@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from podium.runtime.containerd.meter import operation
 from podium.runtime.meters import NodeMeters, Probed
@@ -164,3 +165,23 @@ async def test_one_command_can_be_run_without_streams(bench: Bench) -> None:
     async with bench.client.post("/run/default/p/c", params={"cmd": "false"}) as response:
         assert response.status == 500
         assert await response.text() == "command 'false' exited with 1: "
+
+
+async def test_a_command_without_streams_may_say_as_much_as_it_wants(bench: Bench) -> None:
+    await bench.start("p", "sleep", "1000")
+    many = "dd if=/dev/zero bs=1000000 count=20"
+    async with bench.client.post("/run/default/p/c", params={"cmd": many}) as response:
+        assert response.status == 200
+        assert (await response.read()).count(b"\0") == 20_000_000
+    async with bench.client.post("/run/default/p/c", params={"cmd": "nothing-of-that-name"}) as response:
+        assert response.status == 500
+        assert "nothing-of-that-name" in await response.text()
+
+
+async def test_a_failure_that_comes_too_late_for_the_code_of_the_answer_breaks_it_off(bench: Bench) -> None:
+    await bench.start("p", "sleep", "1000")
+    command = "cat /bin/busybox /nowhere"
+    async with bench.client.post("/run/default/p/c", params={"cmd": command}) as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
