@@ -9,8 +9,9 @@ from typing import Any, TypedDict, TypeVar
 
 import yaml
 
-from podium.api.admission import podsecurity
+from podium.api.admission import limited, podsecurity
 from podium.api.admission.podsecurity import Configuration
+from podium.api.admission.quotas import ResourceQuota
 from podium.api.auth.authentication import Settings
 from podium.api.auth.webhooks import configuration
 from podium.api.auth.webhooks.authorization import Settings as Webhook
@@ -84,20 +85,29 @@ def listed(names: str) -> list[str]:
 
 def pod_security(cluster: Cluster) -> Configuration | None:
     """What an AdmissionConfiguration says of PodSecurity; None where it says nothing. Raises CommandError."""
+    return _of_plugin(cluster, podsecurity.PodSecurity.name, podsecurity.read)
+
+
+def quota_limits(cluster: Cluster) -> tuple[limited.Limited, ...]:
+    """What an AdmissionConfiguration says of ResourceQuota. Raises CommandError."""
+    return _of_plugin(cluster, ResourceQuota.name, limited.read) or ()
+
+
+def _of_plugin(cluster: Cluster, name: str, read: Callable[[Mapping[str, Any]], Read]) -> Read | None:
     file = cluster.admission_control_config_file
     if not file:
         return None
 
-    def read(text: str) -> Configuration | None:
+    def of(text: str) -> Read | None:
         given = yaml.safe_load(text)
         if not isinstance(given, dict) or (given.get("kind"), given.get("apiVersion")) != ADMISSION:
             raise ValueError(f"must be an {ADMISSION[0]} of {ADMISSION[1]}")
         for plugin in given.get("plugins") or ():
-            if plugin.get("name") == podsecurity.PodSecurity.name:
-                return podsecurity.read(_configuration(plugin, Path(file).parent))
+            if plugin.get("name") == name:
+                return read(_configuration(plugin, Path(file).parent))
         return None
 
-    return _read("admission-control-config-file", file, read)
+    return _read("admission-control-config-file", file, of)
 
 
 def _configuration(plugin: Mapping[str, Any], base: Path) -> Mapping[str, Any]:

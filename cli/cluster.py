@@ -67,6 +67,13 @@ class Cluster:
     audit_log_maxsize: int = 100
     audit_log_maxbackup: int = 10
     audit_log_maxage: int = 0
+    audit_webhook_config_file: str = ""
+    audit_webhook_batch_buffer_size: int = 10_000
+    audit_webhook_batch_max_size: int = 400
+    audit_webhook_batch_max_wait: float = 30.0
+    audit_webhook_batch_throttle_qps: float = 10.0
+    audit_webhook_batch_throttle_burst: int = 15
+    audit_webhook_initial_backoff: float = 10.0
     shutdown_delay_duration: float = 0.0
     request_timeout: float = 60.0
     max_requests_inflight: int = 400

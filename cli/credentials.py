@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from podium.api import pki
 from podium.cli.cluster import Cluster
 from podium.client import kubeconfig
 from podium.runtime.node import identity
 
+if TYPE_CHECKING:
+    from podium.api.pki import Pair
+
 
 def ensure(cluster: Cluster) -> None:
     """Makes what is missing or near its end; keeps the rest."""
+    # Large, and of no use to the daemons, who find everything made.
+    from podium.api import pki
+
     cluster.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = pki.ensure_ca(cluster.pki)
     admin = pki.issue(
@@ -30,17 +36,15 @@ def serving(cluster: Cluster) -> identity.Wanted | None:
     return identity.serving_certificate(cluster.pki, cluster.node_name, [cluster.node_address])
 
 
-def serving_pair(cluster: Cluster) -> pki.Pair:
-    """What the node API shows."""
+def serving_pair(cluster: Cluster) -> tuple[Path, Path]:
+    """What the node API shows: certificate and key."""
     wanted = serving(cluster)
     if wanted is not None:
-        return pki.Pair(wanted.cert, wanted.key)
-    return pki.Pair(
-        cluster.pki / f"node-{cluster.node_name}.crt", cluster.pki / f"node-{cluster.node_name}.key"
-    )
+        return wanted.cert, wanted.key
+    return cluster.pki / f"node-{cluster.node_name}.crt", cluster.pki / f"node-{cluster.node_name}.key"
 
 
-def _kubeconfig(cluster: Cluster, path: Path, ca: Path, pair: pki.Pair) -> None:
+def _kubeconfig(cluster: Cluster, path: Path, ca: Path, pair: Pair) -> None:
     document = kubeconfig.document(
         cluster.name, cluster.server, ca.read_bytes(), pair.cert.read_bytes(), pair.key.read_bytes()
     )

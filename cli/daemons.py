@@ -9,13 +9,20 @@ from pathlib import Path
 from podium.cli.cluster import Cluster
 from podium.cli.process import Daemon
 
+_MODULE = "podium.cli.main"
+
 
 def server(cluster: Cluster) -> Daemon:
-    return Daemon("server", cluster.run, cluster.data / "logs" / "server.log")
+    return _daemon("server", cluster)
 
 
 def node(cluster: Cluster) -> Daemon:
-    return Daemon("node", cluster.run, cluster.data / "logs" / "node.log")
+    return _daemon("node", cluster)
+
+
+def _daemon(name: str, cluster: Cluster) -> Daemon:
+    marks = (_MODULE, name, f"--data-dir={cluster.data_dir}")
+    return Daemon(name, cluster.run, cluster.data / "logs" / f"{name}.log", marks)
 
 
 def missing(cluster: Cluster) -> list[Daemon]:
@@ -32,7 +39,7 @@ def command(cluster: Cluster, daemon: Daemon) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "podium.cli.main",
+        _MODULE,
         daemon.name,
         *[entry for entry in settings if not entry.endswith("=")],
     ]

@@ -17,6 +17,7 @@ from podium.cli.lock import alone
 from podium.cli.nodes import LocalNode
 from podium.cli.service import configure_logging
 from podium.client import kubeconfig
+from podium.runtime import volatile
 
 STOP_TIMEOUT = 20.0
 
@@ -42,6 +43,7 @@ def _take_down(options: argparse.Namespace) -> int:
     _say("==> Stopping the server")
     daemons.server(cluster).stop(STOP_TIMEOUT)
     kubeconfig.remove_context(daemons.user_kubeconfig(options.kubeconfig), cluster.name)
+    volatile.release(cluster.run)
     shutil.rmtree(cluster.run, ignore_errors=True)
     if options.purge:
         _say(f"==> Removing {cluster.data}")

@@ -59,7 +59,7 @@ HELP = {
     "authorization_webhook_cache_unauthorized_ttl": "seconds that it is not asked again after a no",
     "enable_admission_plugins": "admission plugins to use besides the default ones, comma separated",
     "disable_admission_plugins": "admission plugins to leave out, comma separated",
-    "admission_control_config_file": "file with an AdmissionConfiguration (of PodSecurity)",
+    "admission_control_config_file": "file with an AdmissionConfiguration (of PodSecurity, ResourceQuota)",
     "encryption_provider_config": "file with an EncryptionConfiguration: what is encrypted at rest, and how",
     "encrypt_secrets": "encrypt Secrets at rest with a key that is made for the cluster",
     "audit_policy_file": "file with an audit Policy: which requests are recorded",
@@ -67,6 +67,13 @@ HELP = {
     "audit_log_maxsize": "megabytes after which the audit log is rotated; 0: never",
     "audit_log_maxbackup": "how many rotated audit logs are kept; 0: all",
     "audit_log_maxage": "days that rotated audit logs are kept; 0: any number",
+    "audit_webhook_config_file": "kubeconfig of a server that audit events are sent to, too",
+    "audit_webhook_batch_buffer_size": "audit events that wait to be sent; more are dropped",
+    "audit_webhook_batch_max_size": "audit events that are sent at once",
+    "audit_webhook_batch_max_wait": "seconds after which those that wait are sent, however few",
+    "audit_webhook_batch_throttle_qps": "times a second that audit events are sent; 0: any number",
+    "audit_webhook_batch_throttle_burst": "times that they are sent at once after a pause",
+    "audit_webhook_initial_backoff": "seconds after which a batch that was not taken is sent again",
     "shutdown_delay_duration": "seconds that the API server still serves, unready, before it ends",
     "request_timeout": "seconds in which a request is answered, watches and connections apart",
     "max_requests_inflight": "how many requests are served at once; more wait for their turn",
@@ -303,6 +310,12 @@ _NAMED: dict[str, Callable[[str], object]] = {
     "audit_log_maxage": _whole,
     "audit_log_maxbackup": _whole,
     "audit_log_maxsize": _whole,
+    "audit_webhook_batch_buffer_size": _some,
+    "audit_webhook_batch_max_size": _some,
+    "audit_webhook_batch_max_wait": _delay,
+    "audit_webhook_batch_throttle_qps": _delay,
+    "audit_webhook_batch_throttle_burst": _some,
+    "audit_webhook_initial_backoff": _delay,
     "max_requests_inflight": _whole,
     "max_mutating_requests_inflight": _whole,
     "logging_format": _log_format,
@@ -342,6 +355,7 @@ def _loaded(module: str) -> ModuleType:
     try:
         return import_module(module)
     finally:
+        gc.freeze()
         gc.enable()
 
 

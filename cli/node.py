@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from podium.cli import join
 from podium.cli.main import cluster_of
 from podium.cli.service import configure_logging, raise_file_limit, share_arenas
 
@@ -15,6 +14,8 @@ def run(options: argparse.Namespace) -> int:
     raise_file_limit()
     share_arenas()
     if options.join:
+        from podium.cli import join
+
         cluster = join.ensure(cluster, options)
     # Large, and of no use to a machine that may not join.
     import uvloop

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from podium.api.types.errors import StatusError
 from podium.api.types.resources import NODES
-from podium.cli import clearing, daemons, draining, launch, nodes, preflight
+from podium.cli import daemons, draining, launch, nodes, preflight
 from podium.cli.administrator import administrator
 from podium.cli.cluster import OF_NODE, Cluster
 from podium.cli.errors import CommandError
@@ -41,6 +41,8 @@ def _add(cluster: Cluster, options: argparse.Namespace) -> None:
     try:
         launch.bring_up(cluster, [node], _say)
     except BaseException:
+        from podium.cli import clearing
+
         asyncio.run(clearing.clear(node))
         clearing.discard(node)
         # Why it could not be added matters more than a Node that is left.
@@ -53,6 +55,9 @@ def _add(cluster: Cluster, options: argparse.Namespace) -> None:
 def _remove(cluster: Cluster, options: argparse.Namespace) -> None:
     """First of all the pods are given a chance to go elsewhere: there is none on a node whose daemon does not
     run, where nobody could say that they have ended."""
+    # The whole of a node's daemon: all else that is done to nodes takes half as long without it.
+    from podium.cli import clearing
+
     node = _other(cluster, options.name, "removed: it is this machine; podium down ends the cluster")
     _needs_server(cluster)
     configure_logging()
@@ -116,6 +121,8 @@ def _start_again(cluster: Cluster, options: argparse.Namespace) -> None:
 
 
 def _kill(cluster: Cluster, options: argparse.Namespace) -> None:
+    from podium.cli import clearing
+
     node = nodes.find(cluster, options.name)
     clearing.power_off(node)
     _say(f"Node {node.name} is dead.")

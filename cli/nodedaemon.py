@@ -52,7 +52,9 @@ async def serve(cluster: Cluster, images_from: str = "") -> None:
         )
     except BadThreshold as error:
         raise CommandError(str(error)) from error
-    plugin = ImagePlugin(daemon.containerd, daemon.supply, daemon.recorder, Layout.of(config).pods)
+    plugin = ImagePlugin(
+        daemon.containerd, daemon.supply, daemon.recorder, Layout.of(config).pods, daemon.ranges
+    )
     manager.add_plugin("image", plugin)
     api = NodeServer(
         Node(

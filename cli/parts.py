@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,11 +23,21 @@ from podium.runtime.pods.admission import check_unsafe
 from podium.runtime.pulling.garbage import ImageGarbage
 from podium.runtime.pulling.records import Verification
 from podium.runtime.shutdown.plan import Shutdown, parsed
+from podium.runtime.usernamespaces import subids
+from podium.runtime.usernamespaces.ranges import SHARES, IdRange, share
 from podium.storage.manager import VolumeManager
 
 
+def user_ids(cluster: Cluster, whole: IdRange, pods: int) -> IdRange:
+    """What a node's pods with users of their own are given ids from: the nodes of one machine have one
+    kernel, so each of them has a share, by its place among the nodes' addresses. Pure. Raises ValueError."""
+    network, address = ip_network(cluster.node_cidr), ip_address(cluster.node_address)
+    number = int(address) - int(network[1]) if address in network else 0
+    return share(whole, number % SHARES, pods)
+
+
 def node_config(cluster: Cluster) -> NodeConfig:
-    pair = credentials.serving_pair(cluster)
+    cert, key = credentials.serving_pair(cluster)
     return NodeConfig(
         node_name=cluster.node_name,
         node_address=cluster.node_address,
@@ -36,8 +47,8 @@ def node_config(cluster: Cluster) -> NodeConfig:
         cgroup_root=cluster.cgroup_root,
         cluster_dns=(cluster.dns_address,),
         cluster_domain=cluster.cluster_domain,
-        serving_cert=pair.cert,
-        serving_key=pair.key,
+        serving_cert=cert,
+        serving_key=key,
         client_ca=cluster.pki / "ca.crt",
         node_port=cluster.node_port,
         lease_duration=cluster.node_lease_duration,
@@ -87,7 +98,8 @@ def running_config(cluster: Cluster) -> NodeConfig:
         config.shutdown.planned()
         check_unsafe(config.unsafe_sysctls)
         file = Path(cluster.runtime_handlers) if cluster.runtime_handlers else None
-        return replace(config, runtimes=handlers.read(file))
+        ids = user_ids(cluster, subids.given(), config.max_pods)
+        return replace(config, runtimes=handlers.read(file), user_ids=ids)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
 

@@ -30,20 +30,32 @@ def start_time(pid: int) -> str:
 
 
 class Daemon:
-    """One background process, named by its pid file in `run_dir`."""
+    """One background process, named by its pid file in `run_dir`. `marks` are arguments of its command that
+    no other process has all of: by them it is found when its file is lost."""
 
-    def __init__(self, name: str, run_dir: Path, log: Path) -> None:
+    def __init__(self, name: str, run_dir: Path, log: Path, marks: Sequence[str] = ()) -> None:
         self.name = name
         self.pid_file = run_dir / f"{name}.pid"
         self.log = log
+        self._marks = frozenset(mark.encode() for mark in marks)
 
     def pid(self) -> int | None:
         """The pid while the process is alive."""
         try:
             pid, _, started = self.pid_file.read_text().strip().partition(" ")
         except FileNotFoundError:
+            return self._found()
+        alive = pid.isdigit() and started and start_time(int(pid)) == started
+        return int(pid) if alive else self._found()
+
+    def _found(self) -> int | None:
+        """By its command: who emptied the run folder has not ended it."""
+        if not self._marks:
             return None
-        return int(pid) if pid.isdigit() and started and start_time(int(pid)) == started else None
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and self._marks <= _arguments(entry) and start_time(int(entry.name)):
+                return int(entry.name)
+        return None
 
     def start(self, command: list[str], notify: Notify | None = None) -> subprocess.Popen[bytes]:
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +101,14 @@ class Daemon:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except FileNotFoundError:
             return ""
+
+
+def _arguments(process: Path) -> frozenset[bytes]:
+    """None of a process that is gone, or the kernel's own."""
+    try:
+        return frozenset((process / "cmdline").read_bytes().split(b"\0"))
+    except OSError:
+        return frozenset()
 
 
 def ended(handle: int, timeout: float) -> bool:

@@ -20,8 +20,9 @@ from podium.cli.process import claim_notify_socket, say_ready
 from podium.cli.reloading import Reloading
 from podium.cli.service import configure_logging, raise_file_limit, stop_on_signals, until_stopped
 
-# What requests leave behind is freed without the collector; it has to look for cycles seldom.
-COLLECT = (2_000, 20, 50)
+# What requests leave behind is freed without the collector. It looks for cycles among few objects at a time,
+# since nobody is served meanwhile, and seldom among all of them.
+COLLECT = (500, 5, 800)
 CONDUCTOR = "podium.cli.conductor"
 
 
@@ -70,6 +71,8 @@ async def serve(cluster: Cluster) -> None:
         enabled_admission=access.listed(cluster.enable_admission_plugins),
         disabled_admission=access.listed(cluster.disable_admission_plugins),
         pod_security=access.pod_security(cluster),
+        quota_limits=access.quota_limits(cluster),
+        flags=operating.flags(cluster),
     )
     server = ApiServer(config, store)
     try:
@@ -102,8 +105,7 @@ async def _conduct(cluster: Cluster, server: ApiServer) -> None:
     """The controllers are large: they are loaded while the server already answers."""
     conductor = await asyncio.to_thread(import_module, CONDUCTOR)
     manager = conductor.manager(cluster, server)
-    # What is there now stays: the collector need not look at it again.
-    gc.collect()
+    # What is there now stays: the collector need not look at it, not even once, which would take a while.
     gc.freeze()
     gc.set_threshold(*COLLECT)
     gc.enable()

@@ -6,6 +6,7 @@ import argparse
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from podium.cli.lock import alone
 from podium.cli.main import cluster_of
 from podium.cli.parts import net_config
 from podium.netd import host, nodelinks
+from podium.runtime import volatile
 
 STOP_TIMEOUT = 20.0
 
@@ -42,6 +44,8 @@ def _bring_up(options: argparse.Namespace) -> int:
         # The command that started them may have been interrupted before it came to this.
         merge_kubeconfig(cluster, str(path))
         replace(stored or cluster, nodes=cluster.nodes).save()
+        if options.images:
+            _import_images(cluster, _silent if options.quiet else _progress)
         print(f"The cluster is up already; nothing to do. Try: kubectl --context {cluster.name} get nodes")
         return 0
     say = _silent if options.quiet else _progress
@@ -55,17 +59,22 @@ def _bring_up(options: argparse.Namespace) -> int:
     merge_kubeconfig(cluster, str(path))
     say(f"==> Ready after {time.monotonic() - started:.1f} s; context {cluster.name!r} is in {path}")
     if cluster.images:
-        from podium.cli import image
-        from podium.runtime.imagefolder import archives
-
         # The nodes have begun already: this waits until they are through.
-        say("==> Importing images")
-        image.load_archives(
-            nodes.everyone(cluster), [str(archive) for archive in archives(cluster.images_folder)]
-        )
+        _import_images(cluster, say)
     if not options.quiet:
         print(NEXT.format(name=cluster.name))
     return 0
+
+
+def _import_images(cluster: Cluster, say: Callable[[str], None]) -> None:
+    """What is in the folder comes into every node that runs."""
+    from podium.cli import image
+    from podium.runtime.imagefolder import archives
+
+    say("==> Importing images")
+    image.load_archives(
+        nodes.everyone(cluster), [str(archive) for archive in archives(cluster.images_folder)]
+    )
 
 
 NEXT = """
@@ -86,7 +95,8 @@ def _silent(_text: str) -> None:
 
 def prepare_host(cluster: Cluster) -> None:
     """The address that servers listen on, and the refusal of pod and service addresses that nothing claims:
-    both before anything could use them."""
+    both before anything could use them. And a folder that a reboot empties."""
+    volatile.ensure(cluster.run)
     host.claim_ranges(net_config(cluster))
     prefix = cluster.node_cidr.partition("/")[2]
     host.ensure_node_bridge(f"{cluster.bridge_address}/{prefix}", cluster.node_bridge)

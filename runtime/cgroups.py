@@ -11,6 +11,8 @@ import contextlib
 import errno
 import logging
 import os
+import select
+import signal
 from pathlib import Path
 
 from podium.api.types import Obj
@@ -20,6 +22,9 @@ from podium.runtime.config import NodeConfig
 from podium.runtime.oci.resources import MIN_SHARES, PERIOD, pod_resources, shares
 
 log = logging.getLogger(__name__)
+
+END_WAITS = 1.0
+"""Seconds that a process that was killed may take."""
 
 _V1_HIERARCHIES = (
     "cpu",
@@ -88,11 +93,12 @@ class Cgroups:
 
     def enforce(self, allocatable: Obj) -> None:
         """Holds all pods together to what the node gives them: `cpu` in thousandths, `memory` in bytes and,
-        if told, `pids`."""
+        if told, `pids`. Raises OSError when the kernel refuses one of them."""
         wanted: Obj = {"shares": shares(allocatable["cpu"]), "memory": allocatable["memory"]}
         if "pids" in allocatable:
             wanted["pids"] = allocatable["pids"]
-        self._put(self.top, wanted)
+        if refused := self._put(self.top, wanted):
+            raise refused[0]
 
     def balance(self, burstable: int) -> None:
         """Shares the cpu out between the classes of pods: `burstable` is what pods of that class ask for in
@@ -100,12 +106,13 @@ class Cgroups:
         self._put(self.names.tier("Burstable"), {"shares": shares(burstable)})
         self._put(self.names.tier("BestEffort"), {"shares": MIN_SHARES})
 
-    def _put(self, path: str, wanted: Obj) -> None:
+    def _put(self, path: str, wanted: Obj) -> list[OSError]:
+        """What the kernel refused."""
         if self.driver == "systemd":
             self._tell_systemd(path, wanted)
         self._make(path)
-        for file, value in self._files(path, wanted):
-            _write(file, value)
+        errors = [_write(file, value) for file, value in self._files(path, wanted)]
+        return [error for error in errors if error is not None]
 
     def _tell_systemd(self, path: str, wanted: Obj) -> None:
         slices.put(path.rpartition("/")[2], properties(wanted, unified=self.unified))
@@ -185,7 +192,8 @@ class Cgroups:
     # What goes
 
     def remove(self, uid: str) -> None:
-        """Removes the groups of a pod whose processes are gone, wherever it was in the tree. Idempotent."""
+        """Removes the groups of a pod that has ended, wherever it was in the tree, and what is left in them.
+        Idempotent."""
         for quality in TIERS:
             self._remove(self.names.of_uid(uid, quality))
 
@@ -193,8 +201,11 @@ class Cgroups:
         folders = [hierarchy / path.lstrip("/") for hierarchy in self._hierarchies()]
         if self.driver == "systemd" and any(folder.is_dir() for folder in folders):
             slices.stop(path.rpartition("/")[2])
-        for folder in folders:
-            if folder.is_dir():
+        there = [folder for folder in folders if folder.is_dir()]
+        for folder in there:
+            _remove_tree(folder)
+        if there and there[-1].is_dir() and _end_processes(there[-1]):
+            for folder in there:
                 _remove_tree(folder)
 
     def clear(self) -> None:
@@ -245,14 +256,42 @@ def _size_name(folder: str) -> str:
     return f"{size >> 20}GB" if size >= 1 << 20 else f"{size >> 10}MB" if size >= 1 << 10 else f"{size}KB"
 
 
-def _write(path: Path, value: object) -> None:
+def _write(path: Path, value: object) -> OSError | None:
     """Limits are set as far as this machine can: a controller that is missing or not delegated is not the
-    pod's fault."""
+    pod's fault, and no refusal."""
     try:
         path.write_text(str(value))
     except OSError as error:
         level = logging.DEBUG if error.errno in (errno.ENOENT, errno.EBUSY, errno.EROFS) else logging.WARNING
         log.log(level, "cannot write %s to %s: %s", value, path, error)
+        return None if error.errno in (errno.ENOENT, errno.EROFS) else error
+    return None
+
+
+def _end_processes(folder: Path) -> bool:
+    """Ends what is left in a group: of a container that was being made when its shim was killed, whom nobody
+    knows any more. Whether there was something."""
+    ended = False
+    for inner, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            # Those of other PID namespaces are shown as 0.
+            for pid in filter(None, map(int, (Path(inner) / "cgroup.procs").read_text().split())):
+                ended = _end(pid) or ended
+    return ended
+
+
+def _end(pid: int) -> bool:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        log.warning("ending process %d, which is left of a pod that is gone", pid)
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [], END_WAITS)
+    finally:
+        os.close(process)
+    return True
 
 
 def _remove_tree(folder: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from podium.api.types.resources import NODES, PODS, SERVICES
@@ -18,7 +19,6 @@ from podium.runtime.config import Layout, NodeConfig
 from podium.runtime.containerd import Containerd
 from podium.runtime.containerd.process import OwnContainerd, Paths, StartError
 from podium.runtime.eviction.manager import EvictionManager
-from podium.runtime.eviction.reclaim import UnusedImages
 from podium.runtime.eviction.signals import Places, disk_size
 from podium.runtime.imagefolder import follow
 from podium.runtime.imagegc import ImageCollector, disk
@@ -27,20 +27,27 @@ from podium.runtime.interfaces import PodNetwork, PodVolumes
 from podium.runtime.logs import Outputs
 from podium.runtime.meters import NodeMeters
 from podium.runtime.node import description, reservations
+from podium.runtime.node.enforcing import Enforcement
 from podium.runtime.node.registrar import Registrar
 from podium.runtime.pods.containers import Containers
 from podium.runtime.pods.manager import PodManager
 from podium.runtime.pods.node import PodNode
+from podium.runtime.pods.rush import Rush
 from podium.runtime.pulling.records import PullRecords
 from podium.runtime.pulling.supply import ImageSupply
 from podium.runtime.sandbox import Sandboxes
 from podium.runtime.shutdown.logind import Logind
 from podium.runtime.shutdown.manager import ShutdownManager
 from podium.runtime.staticpods.folder import ManifestFolder
+from podium.runtime.usernamespaces.records import UserRanges
+from podium.runtime.usernamespaces.support import Support
 
 log = logging.getLogger(__name__)
 
 _RESTART_PAUSE = 1.0
+
+EVENT_WAITS = 0.1
+"""Seconds that each event waits, at most, while pods are being started or ended."""
 
 
 def utc_now() -> datetime:
@@ -94,23 +101,35 @@ class NodeDaemon:
         self.meters = NodeMeters()
         layout, here = Layout.of(config), machine.read()
         self._images = ImageStore(self.containerd, most=config.pulls_at_once)
-        self.recorder = self._recorder = EventRecorder(client, "kubelet", config.node_name)
+        self.rush = Rush()
+        self.recorder = self._recorder = EventRecorder(
+            client, "kubelet", config.node_name, turn=partial(self.rush.over, EVENT_WAITS)
+        )
         records = PullRecords(layout.data_dir / "images")
         self.supply = ImageSupply(self._images, records, client, config.pull_verification, now=now)
         cgroups = group_tree(config)
         whole = reservations.capacity(config, here, disk_size(config.data_dir))
         reservations.check(config, whole)
         for_pods = reservations.for_pods(config, whole)
-        self._tree = (cgroups, for_pods)
+        self._enforcement = Enforcement(
+            partial(cgroups.enforce, for_pods), cgroups.top.lstrip("/"), self._recorder, config.node_name
+        )
+        folder = _image_folder(config)
+        self._garbage = ImageCollector(
+            config.image_gc, self.containerd, records, self._recorder, config.node_name,
+            used=lambda: self.pods.images_in_use(), room=lambda: disk(folder), now=now,
+        )  # fmt: skip
         self._eviction = EvictionManager(
             config.eviction,
-            Places(layout.data_dir, _image_folder(config), cgroups, for_pods["memory"]),
-            UnusedImages(self.containerd),
+            Places(layout.data_dir, folder, cgroups, for_pods["memory"]),
+            self._garbage,
             self._recorder,
             config.node_name,
             now=now,
             changed=lambda: self._registrar.changed(),
         )
+        support = Support(self.containerd, config.runtimes, config.user_ids)
+        self.ranges = UserRanges(layout.pods, config.user_ids)
         self.meters.evictions = self._eviction.evictions
         self._registrar = Registrar(
             config,
@@ -121,6 +140,7 @@ class NodeDaemon:
             now=now,
             pressure=lambda: self._eviction.conditions,
             volumes_in_use=volumes.in_use,
+            own_users=support.handlers,
             leaving=lambda: self.shutdown.leaving,
             recorder=self._recorder,
         )
@@ -147,14 +167,17 @@ class NodeDaemon:
                 cluster_dns=config.cluster_dns,
                 cluster_domain=config.cluster_domain,
                 resolv_conf=config.resolv_conf,
+                ranges=self.ranges,
             ),
             network=network,
             volumes=volumes,
             machine=here,
+            support=support,
             services=self._services.list,
             known=lambda: self._node_informer.get(config.node_name) or described,
             now=now,
             meters=self.meters,
+            rush=self.rush,
         )
         self.pods = PodManager(
             node,
@@ -169,11 +192,6 @@ class NodeDaemon:
         )  # fmt: skip
         self.pods.refuse_while(lambda: self.shutdown.leaving)
         self._node_informer.add_handler(lambda old, new: self.pods.look_at_mirrors())
-        folder = _image_folder(config)
-        self._garbage = ImageCollector(
-            config.image_gc, self.containerd, records, self._recorder, config.node_name,
-            used=self.pods.images_in_use, room=lambda: disk(folder), now=now,
-        )  # fmt: skip
         volumes.on_change(self.pods.retry_volumes, self._registrar.changed)
         self.ready = asyncio.Event()
         self._working = False
@@ -183,9 +201,11 @@ class NodeDaemon:
         if self._own is not None:
             await self._own.ensure()
         await self.containerd.ensure_namespace()
-        await asyncio.to_thread(self._tree[0].enforce, self._tree[1])
+        enforced = await self._enforcement.attempt()
         try:
             async with asyncio.TaskGroup() as group:
+                if not enforced:
+                    group.create_task(self._enforcement.insist(), name="limits of all pods")
                 group.create_task(self.pods.run(), name="pods' workers")
                 self._working = True
                 if self.config.images is not None:

@@ -1,12 +1,13 @@
 """Removes images that nobody uses before they fill the disk: looks every five minutes, since a disk tells
-nobody how full it is."""
+nobody how full it is. Who is short of room earlier than that asks for it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class ImageCollector:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while not self._settings.idle:
+        while True:
             await self.look()
             await asyncio.sleep(PERIOD)
 
@@ -80,9 +81,9 @@ class ImageCollector:
 
     async def collect(self) -> None:
         """Raises ContainerdError, GarbageError, OSError."""
-        images = await self._held()
-        now = self._now()
-        self._seen = garbage.watched(self._seen, images, now)
+        images, now = await self._watched()
+        if self._settings.idle:
+            return
         for image in garbage.too_old(self._settings, images, self._seen, now, self._since):
             await self._remove(image)
             images.remove(image)
@@ -94,14 +95,31 @@ class ImageCollector:
             raise GarbageError("invalid capacity 0 on image filesystem")
         wanted = garbage.to_free(self._settings, capacity, available)
         going = garbage.chosen(self._settings, images, self._seen, now, wanted)
-        for image in going:
-            await self._remove(image)
-            images.remove(image)
-        await asyncio.to_thread(self._records.keep, [image.digest for image in images])
+        await self._free(images, going)
         if (freed := sum(image.size for image in going)) < wanted:
             text = garbage.shortage(capacity, available, freed)
             self._recorder.event(self._node, "Warning", "FreeDiskSpaceFailed", text)
             raise GarbageError(text)
+
+    async def remove_unused(self) -> int:
+        """Removes what may go, however much room there is; how many images that were. Raises
+        ContainerdError."""
+        images, now = await self._watched()
+        going = garbage.chosen(self._settings, images, self._seen, now, sys.maxsize)
+        await self._free(images, going)
+        return len(going)
+
+    async def _watched(self) -> tuple[list[Held], datetime]:
+        """What there is now. What came since the last look is seen for the first time."""
+        images, now = await self._held(), self._now()
+        self._seen = garbage.watched(self._seen, images, now)
+        return images, now
+
+    async def _free(self, images: list[Held], going: Iterable[Held]) -> None:
+        for image in going:
+            await self._remove(image)
+            images.remove(image)
+        await asyncio.to_thread(self._records.keep, [image.digest for image in images])
 
     async def _held(self) -> list[Held]:
         used = self._used()

@@ -70,9 +70,18 @@ class ImageStore:
         self._turns = asyncio.Semaphore(most)
         self._documents: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {}
         self._pulling: dict[tuple[str, str], asyncio.Task[float]] = {}
+        self._finding: dict[str, asyncio.Task[Image | None]] = {}
 
     async def find(self, name: str) -> Image | None:
-        """The image of that name, None when it is not here. Raises PullError for what is no name."""
+        """The image of that name, None when it is not here; asked for by many at once, it is looked for once.
+        Raises PullError for what is no name."""
+        task = self._finding.get(name)
+        if task is None:
+            task = self._finding[name] = asyncio.create_task(self._find(name), name=f"find {name}")
+            task.add_done_callback(lambda _: self._finding.pop(name, None))
+        return await asyncio.shield(task)
+
+    async def _find(self, name: str) -> Image | None:
         reference = parse(name)
         record = await self._containerd.images.get(str(reference))
         if record is None and reference.digest:
@@ -104,7 +113,7 @@ class ImageStore:
             took = await asyncio.shield(task)
         except ContainerdError as error:
             raise _failure(name, error) from error
-        image = await self.find(name)
+        image = await self._find(name)
         if image is None:
             raise PullError("ErrImagePull", f"{full} was pulled, but is gone again")
         return image, took

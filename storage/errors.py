@@ -5,13 +5,17 @@ from __future__ import annotations
 
 class VolumeError(Exception):
     """A volume cannot be mounted yet, or ever. `reason` is an event's reason (FailedMount, ...), `message`
-    its text, `step` what was being done, as kubelet names it."""
+    its text, `step` what was being done, as kubelet names it. `image` is what it is made of and cannot be
+    had: then `reason` is why containers that mount it wait."""
 
-    def __init__(self, reason: str, message: str, step: str = "MountVolume.SetUp") -> None:
+    def __init__(
+        self, reason: str, message: str, step: str = "MountVolume.SetUp", *, image: str = ""
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.step = step
+        self.image = image
 
 
 class Unbound(VolumeError):

@@ -236,6 +236,8 @@ class VolumeManager:
             volume, read_only = (claimed.volume, claimed.read_only) if claimed else (None, False)
             return await plugin.mount(Request(pod, name, kind, source, folder, volume, read_only))
         except VolumeError as error:
+            if error.image:
+                raise
             text = f'{error.step} failed for volume "{name}" : {error.message}'
             raise VolumeError(error.reason, text) from error
         except OSError as error:

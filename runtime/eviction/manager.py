@@ -17,7 +17,7 @@ from podium.runtime.eviction import ranking, reclaim, signals
 from podium.runtime.eviction.notifier import MemoryNotifier
 from podium.runtime.eviction.ranking import EVICTED, Used
 from podium.runtime.eviction.signals import Places
-from podium.runtime.eviction.thresholds import ALLOCATABLE_MEMORY, Eviction, Threshold
+from podium.runtime.eviction.thresholds import ALLOCATABLE_MEMORY, Eviction, Threshold, with_containers
 from podium.runtime.eviction.watch import Observations, Watch
 from podium.runtime.interfaces import ImageReclaim
 from podium.runtime.nodeapi.usage import group_usage
@@ -56,7 +56,8 @@ class EvictionManager:
         self._node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node_name, "uid": node_name}}
         self._now = now
         self._changed = changed
-        self._watch = Watch(settings, settings.thresholds())
+        thresholds = with_containers(settings.thresholds(), dedicated=places.dedicated)
+        self._watch = Watch(settings, thresholds)
         self.evictions: Counter[str] = Counter()
         """Pods ended so far, by signal."""
         self._wake = asyncio.Event()
@@ -157,7 +158,7 @@ class EvictionManager:
     async def _freed(self, workers: Callable[[], Iterable[PodWorker]]) -> bool:
         """Frees what nobody needs; whether that will do."""
         await reclaim.remove_dead(workers())
-        await self._images.remove(reclaim.in_use(workers()))
+        await self._images.remove_unused()
         return self._watch.satisfied(await asyncio.to_thread(signals.look, self._places))
 
     def _end(self, worker: PodWorker, threshold: Threshold, text: str) -> None:

@@ -1,13 +1,13 @@
-"""Frees what nobody needs before pods are ended: containers that have ended, images without containers."""
+"""What nobody needs when pods would have to be ended: containers that have ended, images without pods."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from podium.api.types import Obj
-from podium.runtime.containerd import Containerd, ContainerdError
+from podium.runtime.containerd import ContainerdError
 from podium.runtime.images import PullError, parse
 from podium.runtime.pods import rules
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from podium.runtime.pods.worker import PodWorker
 
 log = logging.getLogger(__name__)
-
-_PINNED = "io.cri-containerd.pinned"
 
 
 async def remove_dead(workers: Iterable[PodWorker]) -> None:
@@ -35,24 +33,6 @@ async def remove_dead(workers: Iterable[PodWorker]) -> None:
                     continue
                 if attempt in attempts:
                     attempts.remove(attempt)
-
-
-class UnusedImages:
-    """The images of one containerd."""
-
-    def __init__(self, containerd: Containerd) -> None:
-        self._containerd = containerd
-
-    async def remove(self, used: Collection[str]) -> int:
-        """Forgets all images but those that `used` names, and those that are pinned; how many names it were.
-        Returns when their content is gone. Raises ContainerdError."""
-        images = await self._containerd.images.list()
-        kept = {image.target.digest for image in images if image.name in used or _PINNED in image.labels}
-        unused = [image.name for image in images if image.target.digest not in kept]
-        for name in unused:
-            log.info("removing image %s, which no pod uses", name)
-            await self._containerd.images.delete(name, sync=name == unused[-1])
-        return len(unused)
 
 
 def in_use(workers: Iterable[PodWorker]) -> set[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from podium.runtime.cgroups import Cgroups
 from podium.runtime.eviction.thresholds import (
     ALLOCATABLE_MEMORY,
+    CONTAINER_FS,
+    CONTAINER_INODES,
     IMAGE_FS,
     IMAGE_INODES,
     MEMORY,
@@ -51,6 +53,10 @@ def look(places: Places) -> dict[str, Seen]:
         seen[space] = Seen(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
         if found.f_files:
             seen[inodes] = Seen(found.f_ffree, found.f_files)
+    # What containers write lies beside the images.
+    for signal, same in ((CONTAINER_FS, IMAGE_FS), (CONTAINER_INODES, IMAGE_INODES)):
+        if same in seen:
+            seen[signal] = seen[same]
     seen[PIDS] = _pids()
     return seen
 

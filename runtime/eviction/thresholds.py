@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podium.api.types import quantity
 
@@ -105,6 +105,15 @@ def _of_pods(thresholds: Iterable[Threshold]) -> list[Threshold]:
         for each in thresholds
         if each.signal == MEMORY and not each.grace
     ]
+
+
+def with_containers(thresholds: Sequence[Threshold], *, dedicated: bool) -> tuple[Threshold, ...]:
+    """Containers write to the disk that images are on, or to the node's where those are not `dedicated` one:
+    what holds for that disk holds for them, whatever was asked for."""
+    space, inodes = (IMAGE_FS, IMAGE_INODES) if dedicated else (NODE_FS, NODE_INODES)
+    same = {space: CONTAINER_FS, inodes: CONTAINER_INODES}
+    kept = [each for each in thresholds if each.signal not in same.values()]
+    return (*kept, *(replace(each, signal=same[each.signal]) for each in kept if each.signal in same))
 
 
 def pairs(text: str, sign: str) -> list[tuple[str, str]]:

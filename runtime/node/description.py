@@ -40,9 +40,16 @@ def labels(config: NodeConfig, machine: Machine) -> dict[str, str]:
 
 
 def status(
-    config: NodeConfig, machine: Machine, *, disk: int, runtime_version: str, images: Sequence[Obj]
+    config: NodeConfig,
+    machine: Machine,
+    *,
+    disk: int,
+    runtime_version: str,
+    images: Sequence[Obj],
+    own_users: Set[str] = frozenset(),
 ) -> Obj:
-    """Everything of the status but the conditions. `disk` is in bytes."""
+    """Everything of the status but the conditions. `disk` is in bytes; `own_users` are the handlers whose
+    pods can have users of their own."""
     whole = reservations.capacity(config, machine, disk)
     return {
         "capacity": reservations.texts(whole),
@@ -56,7 +63,7 @@ def status(
         "images": list(images[:MAX_IMAGES]),
         "features": {"supplementalGroupsPolicy": True},
         "runtimeHandlers": [
-            {"name": name, "features": {"recursiveReadOnlyMounts": True, "userNamespaces": False}}
+            {"name": name, "features": {"recursiveReadOnlyMounts": True, "userNamespaces": name in own_users}}
             for name in sorted(config.runtimes)
         ],
     }

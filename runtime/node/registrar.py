@@ -42,6 +42,7 @@ class Registrar:
         now: Callable[[], datetime],
         pressure: Callable[[], frozenset[str]],
         volumes_in_use: Callable[[], Awaitable[list[str]]] | None = None,
+        own_users: Callable[[], Awaitable[frozenset[str]]] | None = None,
         leaving: Callable[[], bool] = lambda: False,
         recorder: EventRecorder | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class Registrar:
         self._now = now
         self._pressure = pressure
         self._volumes_in_use = volumes_in_use
+        self._own_users = own_users
         self._leaving = leaving
         self._recorder = recorder
         self._not_ready = "container runtime network not ready"
@@ -151,6 +153,7 @@ class Registrar:
             disk=disk_size(self._config.data_dir),
             runtime_version=await self._runtime_version(),
             images=images,
+            own_users=await self._own_users() if self._own_users is not None else frozenset(),
         )
         old = (self._node.get("status") or {}).get("conditions") or []
         status["conditions"] = description.conditions(old, found, why, self._now())

@@ -88,3 +88,22 @@ def test_files_say_the_modes_and_the_levels(tmp_path: Path) -> None:
     broken = replace(cluster, authorization_config=str(tmp_path / "levels.yaml"))
     with pytest.raises(CommandError, match="must be a AuthorizationConfiguration"):
         access.authorization(broken)
+
+
+def test_what_takes_a_quota_is_read_from_the_admission_configuration(tmp_path: Path) -> None:
+    assert access.quota_limits(Cluster()) == ()
+    file = tmp_path / "admission.yaml"
+    plugin = """
+- name: ResourceQuota
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: ResourceQuotaConfiguration
+    limitedResources: [{resource: pods, matchContains: [pods]}]
+"""
+    file.write_text(f"{ADMISSION}{plugin.removeprefix(chr(10))}".replace("\n\n", "\n"))
+    (tmp_path / "levels.yaml").write_text(LEVELS)
+    cluster = Cluster(admission_control_config_file=str(file))
+    assert [(each.plural, each.contains) for each in access.quota_limits(cluster)] == [("pods", ("pods",))]
+    file.write_text(file.read_text().replace("resource: pods", "apiGroup: x"))
+    with pytest.raises(CommandError, match=r"limitedResources\[0\]\.resource: Required value"):
+        access.quota_limits(cluster)

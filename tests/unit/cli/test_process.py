@@ -52,6 +52,19 @@ def test_a_pid_that_belongs_to_somebody_else_by_now_is_not_ours(daemon: Daemon) 
     assert start_time(os.getpid())
 
 
+def test_one_whose_pid_file_is_lost_or_of_another_boot_is_found_by_its_command(tmp_path: Path) -> None:
+    mark = f"--data-dir={tmp_path}"
+    daemon = Daemon("thing", tmp_path / "run", tmp_path / "thing.log", ["-c", mark])
+    assert daemon.pid() is None
+    process = daemon.start([*SLEEPS, mark])
+    daemon.pid_file.write_text("1 1\n")
+    assert daemon.pid() == process.pid
+    daemon.pid_file.unlink()
+    assert daemon.stop(10) is True
+    assert process.wait(5) == -15
+    assert daemon.pid() is None
+
+
 def test_a_zombie_is_not_alive(daemon: Daemon) -> None:
     process = daemon.start([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -136,3 +136,16 @@ async def test_a_subscription_says_when_nothing_can_be_missed(containerd: Contai
 def test_chain_ids_follow_the_image_specification() -> None:
     joined = hashlib.sha256(b"sha256:a sha256:b").hexdigest()
     assert chain_ids(["sha256:a", "sha256:b"]) == ["sha256:a", f"sha256:{joined}"]
+
+
+async def test_short_blocks_share_a_lease(containerd: Containerd) -> None:
+    await containerd.ensure_namespace()
+    async with containerd.leases.shared() as first, containerd.leases.shared() as second:
+        assert first == second
+    async with containerd.leases.shared() as third:
+        assert third == first
+    with pytest.raises(ZeroDivisionError):
+        async with containerd.leases.shared():
+            raise ZeroDivisionError
+    async with containerd.leases.shared() as fourth:
+        assert fourth != first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from podium.api.types import Obj
 from podium.api.types.resources import EVENTS, NODES, PODS
 from podium.runtime import mounting
 from podium.runtime.archive import load
-from podium.runtime.eviction.reclaim import UnusedImages
 from podium.runtime.eviction.thresholds import BadThreshold, Eviction
+from podium.runtime.imagegc import ImageCollector
+from podium.runtime.node.enforcing import Enforcement
 from podium.runtime.nodeapi.usage import memory_capacity
+from podium.runtime.pulling.garbage import ImageGarbage
+from podium.runtime.pulling.records import PullRecords
 from tests.unit.runtime import busybox
 from tests.unit.runtime.conftest import needs_root
 from tests.unit.runtime.world import World
@@ -97,6 +101,42 @@ async def test_short_of_memory_the_pod_goes_that_uses_most_beyond_what_it_asked_
         assert running(await world.client.get(PODS, name, "default"))
 
 
+async def test_short_of_process_ids_the_pods_go_that_have_most(world: World) -> None:
+    await world.run("modest", "sleep", "1000")
+    await world.run("greedy", "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait")
+    for name in ("modest", "greedy"):
+        await world.until(name, running)
+    kernel = Path("/proc/sys/kernel")
+    most = min(int((kernel / name).read_text()) for name in ("pid_max", "threads-max"))
+    settings = Eviction(hard=f"pid.available<{most - 1}", period=0.2)
+    await begin_again(world, eviction=settings)
+    gone = [(await world.until(name, ended))["status"] for name in ("greedy", "modest")]
+    for status in gone:
+        assert status["reason"] == "Evicted"
+        assert status["message"].startswith("The node was low on resource: pids. Threshold quantity: ")
+    first, second = (
+        next(each for each in status["conditions"] if each["type"] == "DisruptionTarget") for status in gone
+    )
+    assert first["lastTransitionTime"] <= second["lastTransitionTime"]
+    await until_pressed(world, "PIDPressure", "True")
+    await world.run("late", "sleep", "1000")
+    of = await world.until("late", ended)
+    assert of["status"]["message"] == "Pod was rejected: The node had condition: [PIDPressure]. "
+
+
+async def test_at_a_soft_threshold_pods_get_their_time_when_the_grace_is_over(world: World) -> None:
+    await world.run("polite", "sh", "-c", "trap 'sleep 1; exit 3' TERM; sleep 1000 & wait")
+    await world.until("polite", running)
+    soft = f"memory.available<{memory_capacity() - 1}"
+    settings = Eviction(hard="", soft=soft, soft_grace="memory.available=500ms", max_grace=20, period=0.2)
+    await begin_again(world, eviction=settings)
+    status = (await world.until("polite", ended))["status"]
+    assert status["reason"] == "Evicted"
+    assert status["message"].startswith("The node was low on resource: memory. Threshold quantity: ")
+    # A hard one would have left it a second, and killed it.
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+
+
 async def test_under_memory_pressure_no_pod_comes_in_that_asks_for_nothing(world: World) -> None:
     threshold = f"memory.available<{memory_capacity() - 1}"
     await world.stop()
@@ -147,18 +187,56 @@ async def test_short_of_disk_the_pod_goes_that_wrote_most(small_disk: World) -> 
     assert running(await world.client.get(PODS, "modest", "default"))
 
 
-async def test_images_without_pods_are_forgotten_and_others_are_not(world: World, tmp_path: Path) -> None:
-    containerd = world.daemon.containerd
-    others = {image.name for image in await containerd.images.list()}
+class Clock:
+    """As late as it is told to be."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+async def test_images_without_pods_go_when_they_have_been_here_for_a_while(
+    world: World, tmp_path: Path
+) -> None:
+    containerd, clock = world.daemon.containerd, Clock()
+    settings = ImageGarbage(high=100)
+    collector = ImageCollector(
+        settings, containerd, PullRecords(tmp_path / "records"), world.daemon.recorder, "n1",
+        used=world.daemon.pods.images_in_use, room=lambda: (100, 50), now=clock,
+    )  # fmt: skip
     busybox.write(tmp_path / "spare.tar", "spare", Cmd=["true"], Env=["SPARE=1"])
     await load(containerd, tmp_path / "spare.tar")
     await world.run("p", "sleep", "1000")
     await world.until("p", running)
-    images = UnusedImages(containerd)
-    assert await images.remove({*others, SPARE}) == 0
-    assert await images.remove(others) >= 1
-    assert {image.name for image in await containerd.images.list()} == others
-    assert "docker.io/library/busybox:latest" in world.daemon.pods.images_in_use()
+    assert await collector.remove_unused() == 0
+    clock.ahead = timedelta(seconds=settings.minimum_age + 1)
+    assert await collector.remove_unused() >= 1
+    names = {image.name for image in await containerd.images.list()}
+    assert SPARE not in names
+    assert "docker.io/library/busybox:latest" in names
+    assert running(await world.client.get(PODS, "p", "default"))
+
+
+async def test_that_all_pods_are_held_to_what_is_theirs_is_told(world: World) -> None:
+    assert await world.until_event("n1", "NodeAllocatableEnforced") == (
+        "Updated Node Allocatable limit across pods"
+    )
+
+
+async def test_limits_that_the_kernel_refuses_are_told_and_tried_again(world: World) -> None:
+    refusals = [OSError(16, "Device or resource busy")]
+
+    def limits() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    enforcement = Enforcement(limits, "kubepods", world.daemon.recorder, "n1")
+    assert not await enforcement.attempt()
+    await enforcement.insist()
+    message = await world.until_event("n1", "FailedNodeAllocatableEnforcement")
+    assert message.startswith('Failed to update Node Allocatable Limits ["kubepods"]: ')
 
 
 async def test_what_is_left_of_pods_that_are_over_goes_when_room_is_needed(world: World) -> None:

@@ -10,6 +10,9 @@ from podium.api.types import Obj
 from podium.runtime.eviction.ranking import Used, message, ranked, refusal
 from podium.runtime.eviction.thresholds import (
     ALLOCATABLE_MEMORY,
+    CONTAINER_FS,
+    CONTAINER_INODES,
+    IMAGE_FS,
     MEMORY,
     NODE_FS,
     PIDS,
@@ -20,6 +23,7 @@ from podium.runtime.eviction.thresholds import (
     binary,
     reserved,
     seconds,
+    with_containers,
 )
 from podium.runtime.eviction.watch import Seen, Watch
 from tests.unit.runtime.making import container, later, pod
@@ -171,3 +175,19 @@ def test_under_pressure_only_pods_come_in_that_do_not_make_it_worse() -> None:
     assert refusal(tolerant, memory) == ""
     assert refusal(asking("p", priority=2_000_000_000), disk) == ""
     assert refusal(cheap, frozenset()) == ""
+
+
+@pytest.mark.parametrize(("dedicated", "share"), [(False, 0.1), (True, 0.15)])
+def test_containers_go_by_the_thresholds_of_the_disk_that_they_write_to(
+    dedicated: bool, share: float
+) -> None:
+    given = Eviction(
+        hard="nodefs.available<10%,imagefs.available<15%,containerfs.inodesFree<90%"
+    ).thresholds()
+    found = with_containers(given, dedicated=dedicated)
+    assert found == (
+        Threshold(NODE_FS, Amount(share=0.1)),
+        Threshold(IMAGE_FS, Amount(share=0.15)),
+        Threshold(CONTAINER_FS, Amount(share=share)),
+    )
+    assert CONTAINER_INODES not in {each.signal for each in found}

@@ -181,6 +181,29 @@ async def test_a_deleted_pod_ends_in_order_and_leaves_nothing(world: World) -> N
     assert await world.daemon.containerd.tasks.list() == {}
 
 
+async def test_the_next_daemon_removes_what_is_left_of_a_pod_that_is_gone(
+    world: World,
+) -> None:
+    script = "trap 'exit 0' TERM; echo on; while true; do sleep 0.05; done"
+    await world.run("bye", "sh", "-c", script)
+    uid = (await world.until("bye", ready))["metadata"]["uid"]
+    await world.log("bye", "on\n")
+    with world.daemon.rush.pressing():
+        await world.delete("bye")
+        await world.until_gone("bye")
+        # Nothing has an effect any more: what is left are records and files.
+        assert [entry for entry in world.left() if uid in entry] == [str(Layout.of(world.config).pod(uid))]
+        [record] = await world.daemon.containerd.containers.list()
+        await world.stop()
+    await world.start()
+    await world.run("next", "true", spec={"restartPolicy": "Never"})
+    await world.until("next", lambda obj: obj["status"]["phase"] == "Succeeded")
+    await world.until_forgotten("bye")
+    assert not [entry for entry in world.left() if uid in entry]
+    assert record.id not in {each.id for each in await world.daemon.containerd.containers.list()}
+    assert record.id not in await world.daemon.containerd.tasks.list()
+
+
 async def test_a_container_that_does_not_listen_is_killed_after_its_grace(world: World) -> None:
     await world.run("deaf", "sh", "-c", "echo on; exec sleep 1000")
     await world.until("deaf", ready)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from podium.runtime.cgroups import group_tree
 from podium.runtime.config import NodeConfig
 from podium.runtime.daemon import own_containerd
 from podium.runtime.teardown import stop_node
@@ -45,3 +47,18 @@ async def test_shims_that_no_containerd_knows_are_ended_and_only_ours(tmp_path: 
         await stop_node(config)
         assert ours.wait(10) == -9
         assert other.poll() is None
+
+
+def test_what_is_left_in_the_groups_of_pods_is_ended_with_them(tmp_path: Path) -> None:
+    root = f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}/{tmp_path.name}"
+    tree = group_tree(NodeConfig(node_name="n1", node_address="127.0.0.1", cgroup_root=root))
+    mount = tree.mount if tree.unified else tree.mount / "pids"
+    groups = [mount / tree.top.lstrip("/") / "pod" / name for name in ("one", "two")]
+    with ExitStack() as stack:
+        left = [stack.enter_context(subprocess.Popen(["sleep", "60"])) for _ in groups]
+        for group, process in zip(groups, left, strict=True):
+            group.mkdir(parents=True)
+            (group / "cgroup.procs").write_text(str(process.pid))
+        tree.clear()
+        assert [process.wait(10) for process in left] == [-9, -9]
+    assert not (mount / tree.top.lstrip("/")).exists()
