@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from podium.api.aggregation import Aggregator
@@ -23,7 +24,7 @@ from podium.api.exchange import Disconnected, Exchange, Header, Receive, Scope, 
 from podium.api.fairness import Fairness
 from podium.api.kinds import Kinds
 from podium.api.metrics import Metrics
-from podium.api.paths import find
+from podium.api.paths import find, watched
 from podium.api.proxy import Proxy
 from podium.api.rest import CONNECTION, Rest, check_name
 from podium.api.running import Running
@@ -69,6 +70,8 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
+        if "/watch/" in exchange.path:
+            _take_watch(exchange)
         if self._audit is not None:
             exchange.audit = self._audit.record(exchange)
         try:
@@ -113,8 +116,8 @@ class App:
         exchange.target = target
         if exchange.audit is not None and any(name.startswith(START) for name, _ in headers):
             own = [header for header in headers if not header[0].startswith(START)]
-            exchange.audit.impersonator = await self._user_of(certified, own, path)
-        user = await self._user_of(certified, headers, path)
+            exchange.audit.impersonator = await self._user_of(certified, own, exchange)
+        user = await self._user_of(certified, headers, exchange)
         if path.startswith(("/api/", "/apis/")):
             if target is not None:
                 if b"timeout=" in exchange.scope["query_string"]:
@@ -148,7 +151,7 @@ class App:
         await self._authorizer.authorize(user, action)
         await self._others(exchange.scope, exchange.receive, exchange.pass_on)
 
-    async def _user_of(self, certified: User | None, headers: list[Header], path: str) -> User:
+    async def _user_of(self, certified: User | None, headers: list[Header], exchange: Exchange) -> User:
         """By certificate, or else by token; as whom that user wants to act. Raises 401 for a bad token and
         where nobody may come without one, 400 and 403 for acting as somebody else."""
         user, acts = certified, False
@@ -158,9 +161,26 @@ class App:
             elif name.startswith(START):
                 acts = True
         if user is None:
-            user = self._authentication.nobody(path)
+            user = self._authentication.nobody(exchange.path)
         self._authentication.attempts["success"] += 1
-        return await impersonated(self._authorizer, user, headers) if acts else user
+        return await self._acting(user, headers, exchange) if acts else user
+
+    async def _acting(self, user: User, headers: list[Header], exchange: Exchange) -> User:
+        """Raises 400, 403."""
+        acting = await impersonated(self._authorizer, user, headers, self._asked(exchange))
+        if exchange.audit is not None:
+            exchange.audit.constraint = acting.constraint
+        return acting.user
+
+    def _asked(self, exchange: Exchange) -> Action:
+        """What a request is about, whether or not it can be done."""
+        method, path = exchange.method, exchange.path
+        if exchange.target is not None:
+            with suppress(StatusError):
+                return self._rest.asks(exchange, exchange.target)
+        elif self._aggregator.serves(path):
+            return action_of(method, path, watch=bool(exchange.query and exchange.flag("watch")))
+        return Action("get" if method in ("GET", "HEAD") else method.lower(), path=path)
 
     def visit(self, scope: Scope) -> Visit:
         """A request that asks for an upgrade."""
@@ -169,8 +189,9 @@ class App:
     async def _decide(self, exchange: Exchange) -> Route:
         """Where an upgrade goes. Raises 400, 401, 403, 404, 503."""
         method, path = exchange.method, exchange.path
-        user = await self._user_of(_certified(exchange.scope), exchange.scope["headers"], path)
         found = find(self._kinds, path) if path.startswith(("/api/", "/apis/")) else None
+        exchange.target = found
+        user = await self._user_of(_certified(exchange.scope), exchange.scope["headers"], exchange)
         if found is None and (route := await self._upgraded_elsewhere(exchange, user)):
             return route
         if found is None or found.subresource not in ("exec", "attach", "portforward", "proxy", "log"):
@@ -182,7 +203,6 @@ class App:
         verb = CONNECTION.get(method)
         if verb is None:
             raise method_not_allowed()
-        exchange.target = found
         exchange.enter(verb, user)
         resource = found.kind.resource
         wanted = Action(verb, resource.group, resource.plural, found.subresource, found.namespace, found.name)
@@ -202,6 +222,16 @@ class App:
         exchange.enter("watch" if watch else exchange.method.lower(), user)
         query = exchange.scope["query_string"].decode("latin-1")
         return await self._aggregator.route(exchange.method, exchange.path, query, user, watch=watch)
+
+
+def _take_watch(exchange: Exchange) -> None:
+    """Makes of the older form of a watch the one that is known everywhere."""
+    found = watched(exchange.path) if exchange.method in ("GET", "HEAD") else None
+    if found is not None:
+        exchange.path, name = found
+        exchange.query["watch"] = "true"
+        if name:
+            exchange.query["fieldSelector"] = f"metadata.name={name}"
 
 
 def _certified(scope: Scope) -> User | None:

@@ -15,7 +15,7 @@ import orjson
 
 from podium.api.types import Obj
 from podium.api.types.errors import StatusError, bad_request, too_large
-from podium.api.whole import WHOLE, Whole
+from podium.api.whole import WHOLE, Straight
 
 if TYPE_CHECKING:
     from podium.api.audit import Record
@@ -37,7 +37,7 @@ CLOSING = frozenset({413, 504})
 COMPRESSED_FROM = 128 << 10
 LEVEL = 1
 # Up to here an answer is put together and sent as one.
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 18
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 # As many as a number has that is certain to fit into 64 bits.
@@ -89,13 +89,16 @@ class Exchange:
         self.started = False
         self.receive = receive
         self.send = send
+        if not scope["query_string"]:
+            # Most have none, and are asked for it several times.
+            self.query = {}
         # Taken out: what answers must not be held by what it answers to.
-        self._at_once: Whole | None = scope.pop(WHOLE, None)
+        self._straight: Straight | None = scope.pop(WHOLE, None)
 
     def overheard(self, send: Send) -> None:
         """From now on `send` sees all that is sent."""
         self.send = send
-        self._at_once = None
+        self._straight = None
 
     def enter(self, verb: str, user: User) -> None:
         """It is known now what is wanted, and by whom."""
@@ -187,7 +190,7 @@ class Exchange:
         self.code = code
         self.size = len(body)
         headers = (*headers, *self.marks)
-        if self._at_once is not None and self._at_once(code, headers, body):
+        if self._straight is not None and self._straight.answer(code, headers, body):
             return
         headers = [*headers, (b"content-length", b"%d" % self.size)]
         await self.send({"type": "http.response.start", "status": code, "headers": headers})
@@ -222,6 +225,8 @@ class Exchange:
 
     async def write(self, part: bytes) -> None:
         """Waits while the client does not read."""
+        if self._straight is not None and self._straight.part(part):
+            return
         await self.send({"type": "http.response.body", "body": part, "more_body": True})
 
     async def end(self) -> None:

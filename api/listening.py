@@ -14,7 +14,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
-from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -22,14 +21,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from podium.api import whole
 from podium.api.auth.users import from_certificate, validity
 from podium.api.fairness import Fairness
 from podium.api.handshakes import Handshake
 from podium.api.pki import Pair
 from podium.api.unfinished import HEAD_TIME, MAX_HEAD, Unfinished
 from podium.api.upgrade import Upgrades
-from podium.api.whole import WHOLE
+from podium.api.whole import WHOLE, Straight
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +135,7 @@ class Connection(HttpToolsProtocol):
         scope, before = self.scope, self.cycle
         super().on_headers_complete()
         if (cycle := self.cycle) is not None and cycle is not before:
-            scope[WHOLE] = partial(whole.send, cycle)  # type: ignore[literal-required]
+            scope[WHOLE] = Straight(cycle)  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
         self._coming = False

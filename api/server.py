@@ -22,6 +22,7 @@ from podium.api.admission import PROTECTION, TAINT, Admission
 from podium.api.admission.chain import Plugin
 from podium.api.admission.dynamic import DynamicAdmission
 from podium.api.admission.escalation import Escalation
+from podium.api.admission.limited import Limited
 from podium.api.admission.noderestriction import NodeRestriction
 from podium.api.admission.numbers import Numbers
 from podium.api.admission.owners import OwnerReferences
@@ -145,6 +146,9 @@ class ServerConfig:
     authorization: Sequence[str | Asked] = (ALWAYS_ALLOW,)
     enabled_admission: Sequence[str] = ()
     pod_security: PodSecurityConfiguration | None = None
+    quota_limits: Sequence[Limited] = ()
+    # What the server was started with, as it is told at /flagz.
+    flags: Mapping[str, str] = field(default_factory=dict)
     disabled_admission: Sequence[str] = ()
 
 
@@ -305,6 +309,7 @@ class ApiServer:
             self._guards(kinds),
             self.config.pod_security,
             numbers,
+            self.config.quota_limits,
         )
 
     def _guards(self, kinds: Kinds) -> Sequence[Plugin]:
@@ -377,7 +382,7 @@ class ApiServer:
         self._registrar = Registrar(self._core, self._definitions, self._webhooks.post, extended)
         served = Served(
             self.store, kinds, self._tokens, discovery, metrics, documents, aggregator,
-            Health(self._checks()), self.collectors
+            Health(self._checks()), self.collectors, config.flags, config.clock
         )  # fmt: skip
         rest = Rest(
             self._core,

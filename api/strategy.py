@@ -23,6 +23,10 @@ NAME_TEXT = "The object's name, unique among those of its kind in its namespace;
 CREATED_TEXT = "When the object was created: set by the server, RFC 3339 in UTC."
 
 
+# What says nothing of what is wanted.
+NOT_WANTED = frozenset({"metadata", "status", "apiVersion", "kind"})
+
+
 class Column(NamedTuple):
     """A column of the Table form. `priority` above 0 is shown in wide output only."""
 
@@ -93,6 +97,10 @@ class Strategy:
     status_keeps: ClassVar[tuple[str, ...]] = ("labels",)
     """Fields of the metadata that an update of the status leaves as they are."""
 
+    disabled: ClassVar[tuple[str, ...]] = ()
+    """Fields of the spec whose feature is off by default: dropped from what is new, and from what changes
+    unless they were there."""
+
     def __init__(self, resource: Resource, claims: Claims | None = None) -> None:
         self.resource = resource
         self.claims = claims
@@ -114,14 +122,19 @@ class Strategy:
     def prepare_create(self, obj: Obj) -> None:
         """Drops what clients may not set: the status of kinds that have a subresource for it."""
         if self.has_status:
-            obj["status"] = copy.deepcopy(dict(self.first_status))
+            obj["status"] = copy.deepcopy(dict(self.first_status)) if self.first_status else {}
         if self.has_generation:
             obj["metadata"]["generation"] = 1
+        for field in self.disabled:
+            (obj.get("spec") or {}).pop(field, None)
 
     def prepare_update(self, new: Obj, old: Obj) -> None:
         """Keeps the former status and counts the generation up when what is wanted has changed."""
         if self.has_status:
             _carry(new, old, "status")
+        for field in self.disabled:
+            if (old.get("spec") or {}).get(field) is None:
+                (new.get("spec") or {}).pop(field, None)
         generation = old["metadata"].get("generation")
         if self.has_generation and self.wants_something_else(new, old):
             generation = (generation or 0) + 1
@@ -143,8 +156,7 @@ class Strategy:
 
     def wants_something_else(self, new: Obj, old: Obj) -> bool:
         """Whether the generation counts up: by default for any change outside metadata and status."""
-        kept = ("metadata", "status", "apiVersion", "kind")
-        return any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) if key not in kept)
+        return any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) - NOT_WANTED)
 
     def validate_create(self, obj: Obj) -> list[Cause]:
         """Every fault of a new object, defaulted and named."""

@@ -85,15 +85,18 @@ def _common(meta: Obj, namespaced: bool) -> list[Cause]:
 def check_labels(values: Mapping[str, str] | None, path: str) -> list[Cause]:
     found = []
     for key, value in (values or {}).items():
-        found += [causes.invalid(path, key, text) for text in names.qualified(key)]
-        found += [causes.invalid(path, value, text) for text in names.label_value(value)]
+        for text in names.qualified(key):
+            found.append(causes.invalid(path, key, text))
+        for text in names.label_value(value):
+            found.append(causes.invalid(path, value, text))
     return found
 
 
 def check_annotations(values: Mapping[str, str] | None, path: str) -> list[Cause]:
     found, size = [], 0
     for key, value in (values or {}).items():
-        found += [causes.invalid(path, key, text) for text in names.annotation_key(key)]
+        for text in names.annotation_key(key):
+            found.append(causes.invalid(path, key, text))
         size += len(key.encode()) + len(value.encode())
     if size > ANNOTATIONS_LIMIT:
         found.append(causes.too_long(path, ANNOTATIONS_LIMIT))
