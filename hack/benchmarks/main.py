@@ -35,7 +35,7 @@ WHAT = {
     "api": "the API server with 8,000 pods",
     "server": "the server's process: ready, idle, and bounded while pods come and go (one of its own)",
     "scheduler": "pods bound to simulated nodes, up to 10,000 on 1,000 (not unless asked for)",
-    "node": "a node's figures: pods that start, stop and crash, kubectl exec, its daemon empty and full",
+    "node": "a node's figures: pods that start, stop and crash, exec and logs, its daemon empty and full",
     "idle": "memory and CPU of this machine's cluster while nothing happens",
     "nodes": "three nodes: `podium up --nodes 3` to all Ready, and the idle cluster (one of its own)",
     "up": "`podium down` and `podium up` to a Ready node (of this machine's cluster; stops its pods)",
@@ -58,11 +58,31 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=20, help="how many for `pods`")
     parser.add_argument("--nodes", type=int, default=1000, help="at most how many for `scheduler`")
     parser.add_argument(
-        "--seconds", type=float, default=30, help="how long for `idle`, `node`, `nodes` and `server`"
+        "--seconds",
+        type=float,
+        default=None,
+        help="how long for `idle`, `nodes` and `server` (30), and `node` (15)",
+    )
+    parser.add_argument(
+        "--parts", default=",".join(node.PARTS), metavar="PARTS", help="of `node`; default: %(default)s"
+    )
+    parser.add_argument(
+        "--probes",
+        default="http",
+        metavar="KINDS",
+        help="of `node`'s many pods: http,tcp,exec (default: http)",
+    )
+    parser.add_argument("--log-mb", type=int, default=6, help="of the log that `node` reads (default: 6)")
+    parser.add_argument(
+        "--crash-seconds", type=float, default=node.CRASHING, help="for `node` (default: %(default)s)"
     )
     options = parser.parse_args()
     if unknown := set(options.what) - set(WHAT):
         parser.error(f"nothing to measure is called {', '.join(sorted(unknown))}")
+    if unknown := set(options.parts.split(",")) - set(node.PARTS):
+        parser.error(f"no part of `node` is called {', '.join(sorted(unknown))}")
+    if unknown := set(options.probes.split(",")) - set(node.PROBES):
+        parser.error(f"no probe is called {', '.join(sorted(unknown))}")
     chosen = options.what or [name for name in WHAT if name not in ("up", "nodes", "scheduler", "server")]
     print(json.dumps({name: _measure(name, options) for name in chosen}, indent=2))
 
@@ -70,11 +90,11 @@ def main() -> None:
 def _measure(name: str, options: argparse.Namespace) -> Any:
     print(f"measuring: {WHAT[name]}", file=sys.stderr)
     if name == "idle":
-        return idle.measure(options.run_dir, options.seconds)
+        return idle.measure(options.run_dir, options.seconds or 30)
     if name == "up":
         return _up(options)
     if name in ("nodes", "server"):
-        return _apart(name, options.seconds)
+        return _apart(name, options.seconds or 30)
     return uvloop.run(_through_api(name, options))
 
 
@@ -96,13 +116,25 @@ async def _through_api(name: str, options: argparse.Namespace) -> Any:
             if name == "rollout":
                 return await rollout.rollout(client, 500)
             if name == "node":
-                return await node.measure(client, options.kubeconfig, options.run_dir, options.seconds)
+                return await node.measure(
+                    client, server, options.kubeconfig, options.run_dir, _node_plan(options)
+                )
             if name == "hpa":
                 return await autoscaling.reaction(client)
             return await cluster.services(client, 500)
     finally:
         await client.close()
         await asyncio.sleep(0)
+
+
+def _node_plan(options: argparse.Namespace) -> node.Plan:
+    return node.Plan(
+        parts=options.parts.split(","),
+        seconds=options.seconds or 15,
+        probes=options.probes.split(","),
+        log_mb=options.log_mb,
+        crashing=options.crash_seconds,
+    )
 
 
 def _apart(name: str, seconds: float) -> Any:

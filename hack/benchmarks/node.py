@@ -4,15 +4,20 @@ full."""
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import statistics
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import crashes
+import logs
 from cluster import IMAGE, NAMESPACE, is_ready, pod, ready, until
 from idle import daemons
+from load import Server
 from process import Process
 
 from podium.api.types import Obj
@@ -20,27 +25,57 @@ from podium.api.types import resources as r
 from podium.client.base import Client
 from podium.client.https import HttpsClient
 
-STARTS, EXECS = 100, 21
+STARTS, EXECS = 50, 21
 FULL = 110
-SETTLE = 15
+SETTLE = 5
 """Seconds from the last change until a daemon is looked at: what it still writes then is not idling."""
+CRASHING = 40
+"""Seconds in which 600 containers end."""
+
+PARTS = ("empty", "start", "exec", "logs", "30_pods", "100_pods", "full", "crashes")
 
 
-async def measure(client: HttpsClient, kubeconfig: str, run_dir: str, seconds: float) -> dict[str, Any]:
-    """Every figure of the node daemon. Those of its process are of this machine's node in `run_dir`, and are
-    left out where none runs. All pods go to the first node that takes some."""
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how: `parts` of PARTS, `seconds` of idling, `probes` that pods of the full node
+    have, megabytes of the log that is read, seconds of crashing."""
+
+    parts: Sequence[str]
+    seconds: float
+    probes: Sequence[str]
+    log_mb: int
+    crashing: float
+
+
+async def measure(
+    client: HttpsClient, server: Server, kubeconfig: str, run_dir: str, plan: Plan
+) -> dict[str, Any]:
+    """The figures of the node daemon, each said on stderr as soon as it is known. Those of its process are of
+    this machine's node in `run_dir`, and are left out where none runs. All pods go to the first node that
+    takes some."""
     node = await _chosen(client)
-    daemon = daemons(run_dir).get("node")
+    found = daemons(run_dir).get("node")
+    daemon = Process(found) if found else None
     figures: dict[str, Any] = {"node": node}
-    if daemon:
-        figures["empty"] = await _cost(Process(daemon), seconds)
-    figures["start"] = await _starts(client, node)
-    figures["exec"] = await _execs(client, kubeconfig, node)
-    for count in (30, 100):
-        figures[f"{count}_pods"] = await _burst(client, node, count)
-    if daemon:
-        figures["full"] = await _full(client, node, Process(daemon), seconds)
-    figures["crashes"] = await crashes.measure(client, node, 100, 60)
+    for part in plan.parts:
+        started = time.perf_counter()
+        match part:
+            case "empty":
+                figures[part] = await _cost(daemon, plan.seconds) if daemon else {}
+            case "start":
+                figures[part] = await _starts(client, node)
+            case "exec":
+                figures[part] = await _execs(client, kubeconfig, node)
+            case "logs":
+                figures[part] = await logs.measure(client, server, kubeconfig, node, plan.log_mb)
+            case "full":
+                figures[part] = await _full(client, node, daemon, plan) if daemon else {}
+            case "crashes":
+                figures[part] = await crashes.measure(client, node, 100, plan.crashing)
+            case _:
+                figures[part] = await _burst(client, node, int(part.partition("_")[0]))
+        took = time.perf_counter() - started
+        print(f"{part} ({took:.0f} s): {json.dumps(figures[part])}", file=sys.stderr, flush=True)
     return figures
 
 
@@ -142,18 +177,18 @@ async def _timed(*command: str) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-async def _full(client: Client, node: str, daemon: Process, seconds: float) -> dict[str, Any]:
+async def _full(client: Client, node: str, daemon: Process, plan: Plan) -> dict[str, Any]:
     """The daemon with as many pods as the node takes, each with a readiness probe every ten seconds; once for
     each kind of probe."""
     room = int((await client.get(r.NODES, node))["status"]["allocatable"]["pods"])
     others = len((await client.list(r.PODS, fields=f"spec.nodeName={node}")).items)
     count = min(FULL, room) - others
     figures: dict[str, Any] = {"pods": count + others}
-    for kind, probe in PROBES.items():
+    for kind in plan.probes:
         names = [f"full-{number}" for number in range(count)]
-        await _many(client.create(r.PODS, _placed(_probed(name, probe), node)) for name in names)
+        await _many(client.create(r.PODS, _placed(_probed(name, PROBES[kind]), node)) for name in names)
         await until(client, r.PODS, lambda seen: ready(seen) == count)
-        figures[kind] = await _cost(daemon, seconds)
+        figures[kind] = await _cost(daemon, plan.seconds)
         await _many(client.delete(r.PODS, name, NAMESPACE, grace_seconds=0) for name in names)
         await until(client, r.PODS, lambda seen: not seen)
     return figures
