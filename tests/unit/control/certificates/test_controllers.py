@@ -26,7 +26,7 @@ from podium.runtime.cgroups import Cgroups
 from podium.runtime.containerd import Containerd
 from podium.runtime.interfaces import PodView
 from podium.runtime.logs import Outputs
-from podium.runtime.node import identity
+from podium.runtime.node import identity, keys
 from podium.runtime.nodeapi import Node, NodeApiConfig, NodeServer
 from tests.unit import signing
 from tests.unit.frozen import FrozenClient
@@ -337,7 +337,7 @@ async def test_a_node_replaces_its_certificates_before_they_end_and_goes_on(
 
     before = own.cert.read_text(), await shown()
     # From now on each is past its time.
-    monkeypatch.setattr(identity, "RENEWED_AFTER", -1.0)
+    monkeypatch.setattr(keys, "RENEWED_AFTER", -1.0)
     keeping = asyncio.create_task(renewal.keep(cluster, node, api))
     async with asyncio.timeout(20):
         await renewed.wait()
