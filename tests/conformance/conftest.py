@@ -20,6 +20,8 @@ from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 
 from podium.api.types.meta import suffix
+from podium.cli.cluster import Cluster
+from podium.cli.nodes import everyone
 from tests.conformance.kubectl import Kubectl
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +76,9 @@ class LocalCluster:
 
     def nodes(self) -> list[str]:
         """The names of the nodes, the first one (this machine itself) first."""
-        return [entry["name"] for entry in self.status()["nodes"]]
+        cluster = Cluster.load(str(self.data))
+        assert cluster is not None
+        return [node.name for node in everyone(cluster)]
 
     def node(self, action: str, *arguments: str, timeout: float = 120) -> str:
         """`podium node ACTION ...`: add, rm, stop, start, kill, cut, mend. Fails the test when it fails."""
@@ -136,6 +140,8 @@ def second_runtime(root: Path) -> str:
 def cluster(dns_stub: str) -> Iterator[LocalCluster]:
     # Not below pytest's own folder: the paths of unix sockets have room for 107 characters.
     local = LocalCluster(Path(tempfile.mkdtemp(prefix="cluster")), dns_stub)
+    # The root of a pod with users of its own gets through to what its containers are made of.
+    local.root.chmod(0o711)
     try:
         # A node that falls silent is noticed sooner than by default, which no test could wait for.
         sooner = ("--node-lease-duration", "8", "--node-monitor-grace-period", "12", "--hpa-sync-period", "2")
@@ -165,16 +171,17 @@ def victim(cluster: LocalCluster) -> Iterator[str]:
     everywhere("uncordon", name)
 
 
-@pytest.fixture
-def kubectl(cluster: LocalCluster) -> Iterator[Kubectl]:
-    """kubectl in a namespace that lives as long as the test."""
-    namespace = f"test-{suffix()}"
-    everywhere = Kubectl(str(cluster.kubeconfig))
-    everywhere("create", "namespace", namespace)
-    yield Kubectl(str(cluster.kubeconfig), namespace)
-    everywhere("delete", "namespace", namespace, "--wait=false")
-
-
 @pytest.fixture(scope="session")
 def python_client(cluster: LocalCluster) -> kubernetes_client.ApiClient:
     return kubernetes_config.new_client_from_config(str(cluster.kubeconfig))
+
+
+@pytest.fixture
+def kubectl(cluster: LocalCluster, python_client: kubernetes_client.ApiClient) -> Iterator[Kubectl]:
+    """kubectl in a namespace that lives as long as the test."""
+    namespace = f"test-{suffix()}"
+    # Hundreds of tests begin and end here: two processes for each would take a minute of the run.
+    core = kubernetes_client.CoreV1Api(python_client)
+    core.create_namespace({"metadata": {"name": namespace}})
+    yield Kubectl(str(cluster.kubeconfig), namespace)
+    core.delete_namespace(namespace)

@@ -1,2 +1,2 @@
-"""Five minutes of random kills under churn: who stirs (`churn`), who kills (`havoc`), and what must hold
+"""Minutes of random kills under churn: who stirs (`churn`), who kills (`havoc`), and what must hold
 afterwards (`invariants`)."""
