@@ -109,3 +109,33 @@ def test_acting_as_somebody_takes_the_right_to(kubectl: Kubectl, anybody: str) -
     }  # fmt: skip
     answer = json.loads(kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(review)))
     assert answer["status"] == {"allowed": False}
+
+
+def test_acting_as_somebody_may_be_for_one_thing_only(kubectl: Kubectl, tmp_path: Path) -> None:
+    """KEP-5284: as an account, and only to read its pods."""
+    kubectl("create", "serviceaccount", "actor")
+    token = kubectl("create", "token", "actor").strip()
+    config = yaml.safe_load(Path(kubectl.kubeconfig).read_text())
+    config["users"] = [{"name": entry["name"], "user": {"token": token}} for entry in config["users"]]
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    actor = Kubectl(str(tmp_path / "config"), kubectl.namespace)
+    target = f"--as=system:serviceaccount:{kubectl.namespace}:default"
+    viewer = f"--serviceaccount={kubectl.namespace}:default"
+    kubectl("create", "rolebinding", "viewer", "--clusterrole=view", viewer)
+    # Without discovery, which it would take the right to as well.
+    pods, maps = (
+        ("get", "--raw", f"/api/v1/namespaces/{kubectl.namespace}/{plural}")
+        for plural in ("pods", "configmaps")
+    )
+    assert "cannot impersonate-on:serviceaccount:list" in actor.refused(*pods, target)
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "acts"}}
+    being = {"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"]}
+    rules = [
+        {**being, "verbs": ["impersonate:serviceaccount"], "resourceNames": ["default"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:serviceaccount:list"]},
+    ]
+    kubectl.apply({**role, "rules": rules})
+    kubectl("create", "rolebinding", "acts", "--role=acts", f"--serviceaccount={kubectl.namespace}:actor")
+    actor(*pods, target)
+    assert "cannot impersonate-on:serviceaccount:list" in actor.refused(*maps, target)
+    assert 'cannot list resource "pods"' in actor.refused(*pods)

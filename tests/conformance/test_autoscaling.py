@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import ROOT, LocalCluster
+from tests.conformance.conftest import CGROUP, ROOT, LocalCluster
 from tests.conformance.coverage_report import covers
 from tests.conformance.elastic import ElasticCluster
 from tests.conformance.kubectl import Kubectl
@@ -68,7 +68,7 @@ def test_top_shows_what_pods_use(kubectl: Kubectl) -> None:
             and 50 <= mebi(found["large"][1]) <= 60
         )
 
-    found = eventually(used, right, timeout=25)
+    found = eventually(used, right, timeout=60)
     [of_pod] = rows(kubectl("top", "pod", "p", "--no-headers"))
     assert milli(of_pod[1]) >= 100
     assert mebi(of_pod[2]) >= mebi(found["large"][1])
@@ -109,24 +109,24 @@ def test_a_busy_workload_gets_more_pods_and_an_idle_one_fewer(kubectl: Kubectl) 
     burning = burner("burn")
     burning["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 0
     kubectl.apply(burning)
-    kubectl("rollout", "status", "deploy/burn", "--timeout=30s")
+    kubectl("rollout", "status", "deploy/burn", "--timeout=60s")
     kubectl("autoscale", "deploy/burn", "--min=1", "--max=3", "--cpu-percent=50")
     rules = {
         "stabilizationWindowSeconds": 0,
         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
     }
     kubectl("patch", "hpa", "burn", "-p", _json({"spec": {"behavior": {"scaleDown": rules}}}))
-    eventually(lambda: kubectl("get", "hpa", "burn", "--no-headers"), lambda row: "%/50%" in row, timeout=25)
+    eventually(lambda: kubectl("get", "hpa", "burn", "--no-headers"), lambda row: "%/50%" in row, timeout=60)
     [name] = [item["metadata"]["name"] for item in kubectl.get("pods")["items"]]
     kubectl("exec", name, "--", "touch", "/tmp/go")
-    kubectl.wait("deploy/burn", "jsonpath={.spec.replicas}=3", timeout=20)
-    kubectl("rollout", "status", "deploy/burn", "--timeout=30s")
+    kubectl.wait("deploy/burn", "jsonpath={.spec.replicas}=3", timeout=60)
+    kubectl("rollout", "status", "deploy/burn", "--timeout=60s")
     events = kubectl(
         "get", "events", "--field-selector=reason=SuccessfulRescale", "-o", "jsonpath={..message}"
     )
     assert "New size: 3; reason: cpu resource utilization (percentage of request) above target" in events
     kubectl("exec", name, "--", "rm", "/tmp/go")
-    kubectl.wait("deploy/burn", "jsonpath={.spec.replicas}=1", timeout=30)
+    kubectl.wait("deploy/burn", "jsonpath={.spec.replicas}=1", timeout=60)
     described = kubectl("describe", "hpa", "burn")
     assert "ScalingActive" in described
     assert "All metrics below target" in described
@@ -134,14 +134,14 @@ def test_a_busy_workload_gets_more_pods_and_an_idle_one_fewer(kubectl: Kubectl) 
 
 def test_an_autoscaler_without_requests_to_go_by_says_so(kubectl: Kubectl) -> None:
     kubectl.apply(deployment("plain", 1, container()))
-    kubectl("rollout", "status", "deploy/plain", "--timeout=30s")
+    kubectl("rollout", "status", "deploy/plain", "--timeout=60s")
     kubectl("autoscale", "deploy/plain", "--max=3", "--cpu-percent=50")
     message = 'jsonpath={.status.conditions[?(@.type=="ScalingActive")].message}'
 
     def told(text: str) -> bool:
         return "missing request for cpu in container main of Pod plain-" in text
 
-    eventually(lambda: kubectl("get", "hpa", "plain", "-o", message), told, timeout=25)
+    eventually(lambda: kubectl("get", "hpa", "plain", "-o", message), told, timeout=60)
 
 
 def test_an_autoscaler_is_refused_as_upstream_refuses_it(kubectl: Kubectl) -> None:
@@ -162,7 +162,7 @@ def test_a_metric_of_an_adapter_of_the_users_counts(kubectl: Kubectl, tmp_path: 
     path = f"namespaces/{kubectl.namespace}/services/shop/hits"
     adapter.answers[f"/apis/custom.metrics.k8s.io/v1beta2/{path}"] = {"items": [value]}
     kubectl.apply(deployment("web", 1, container()))
-    kubectl("rollout", "status", "deploy/web", "--timeout=30s")
+    kubectl("rollout", "status", "deploy/web", "--timeout=60s")
     described = {"apiVersion": "v1", "kind": "Service", "name": "shop"}
     target = {"type": "Value", "value": "10"}
     source = {"metric": {"name": "hits"}, "describedObject": described, "target": target}
@@ -177,7 +177,7 @@ def test_a_metric_of_an_adapter_of_the_users_counts(kubectl: Kubectl, tmp_path: 
         reference = {"namespace": kubectl.namespace, "name": "sample-api", "port": 7443}
         kubectl.apply(adapter.api_service(service=reference), {**hpa, "spec": spec})
         try:
-            kubectl.wait("deploy/web", "jsonpath={.spec.replicas}=3", timeout=20)
+            kubectl.wait("deploy/web", "jsonpath={.spec.replicas}=3", timeout=60)
         finally:
             kubectl("delete", "apiservice", "v1beta2.custom.metrics.k8s.io")
     messages = kubectl(
@@ -223,7 +223,7 @@ def test_an_api_of_another_server_is_part_of_the_cluster(kubectl: Kubectl, tmp_p
         reference = {"namespace": kubectl.namespace, "name": "sample-api", "port": 7443}
         kubectl.apply(sample.api_service(service=reference))
         try:
-            kubectl.wait(f"apiservice/{NAME}", "condition=Available", timeout=20)
+            kubectl.wait(f"apiservice/{NAME}", "condition=Available", timeout=60)
             _use_flunders(kubectl)
             _change_registration(kubectl)
         finally:
@@ -290,7 +290,7 @@ def test_an_api_whose_server_is_gone_answers_503(kubectl: Kubectl) -> None:
     }
     kubectl.apply(obj)
     try:
-        kubectl.wait(f"apiservice/{name}", "condition=Available=False", timeout=20)
+        kubectl.wait(f"apiservice/{name}", "condition=Available=False", timeout=60)
         assert "False (ServiceNotFound)" in kubectl("get", "apiservice", name)
         refused = kubectl.refused("get", "--raw", "/apis/gone.example.com/v1/things")
         assert "currently unable to handle the request" in refused
@@ -307,7 +307,8 @@ def test_an_api_whose_server_is_gone_answers_503(kubectl: Kubectl) -> None:
 def elastic(dns_stub: str) -> Iterator[ElasticCluster]:
     """One to three nodes; one that nobody needs goes after some seconds."""
     root = Path(tempfile.mkdtemp(prefix="elastic"))
-    cluster = ElasticCluster(root, dns_stub, root.name)
+    # hack/test removes the namespaces that begin like its own.
+    cluster = ElasticCluster(root, dns_stub, f"{CGROUP}-{root.name}")
     subprocess.run(["ip", "netns", "add", cluster.netns], check=True)
     try:
         subprocess.run(["ip", "-n", cluster.netns, "link", "set", "lo", "up"], check=True)
@@ -393,7 +394,7 @@ def test_a_server_killed_on_the_way_neither_doubles_nor_forgets_a_node(elastic: 
 
 def _told(kubectl: Kubectl, reason: str, holds: Callable[[str], bool]) -> None:
     selector = f"--field-selector=reason={reason}"
-    eventually(lambda: kubectl("get", "events", selector, "-o", "jsonpath={..message}"), holds, timeout=20)
+    eventually(lambda: kubectl("get", "events", selector, "-o", "jsonpath={..message}"), holds, timeout=60)
 
 
 def _json(obj: Any) -> str:

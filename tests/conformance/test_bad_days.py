@@ -229,7 +229,7 @@ def test_claims_that_no_class_can_satisfy_say_why_and_hold_up_nobody_else(kubect
     kubectl("delete", "pod,pvc", "huge")
     kubectl.apply(claim("huge"), user("huge"))
     kubectl.wait("pod/huge", "condition=Ready")
-    kubectl("delete", "pod,pvc", "--all", "--timeout=30s")
+    kubectl("delete", "pod,pvc", "--all", "--timeout=60s")
     eventually(lambda: volumes_of(kubectl), lambda left: not left)
     kubectl("delete", "storageclass", kubectl.namespace)
 
@@ -281,6 +281,6 @@ def test_a_volume_deleted_under_its_pod_is_told_to_the_next_one_and_can_be_given
     )
     assert kubectl.get("pod/lost")["status"]["phase"] == "Pending"
     assert not (folder / "image").exists()
-    kubectl("delete", "pod,pvc", "lost", "--timeout=30s")
+    kubectl("delete", "pod,pvc", "lost", "--timeout=60s")
     eventually(lambda: volumes_of(kubectl), lambda left: not left)
     assert not folder.exists()

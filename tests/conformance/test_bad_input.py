@@ -151,7 +151,7 @@ def test_a_service_that_selects_nothing_refuses_at_once(kubectl: Kubectl) -> Non
     kubectl.apply(service("lonely"), pod("visitor"))
     kubectl.wait("pod/visitor", "condition=Ready")
     address = kubectl.get("service/lonely")["spec"]["clusterIP"]
-    result = kubectl.run("exec", "visitor", "--", "wget", "-q", "-O", "-", f"http://{address}/", timeout=10)
+    result = kubectl.run("exec", "visitor", "--", "wget", "-q", "-O", "-", f"http://{address}/", timeout=30)
     assert result.code != 0
     assert "refused" in result.err
 

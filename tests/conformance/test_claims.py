@@ -235,7 +235,7 @@ def test_a_retained_volume_that_is_freed_keeps_its_data_until_it_is_deleted(
     freed = {"spec": {"claimRef": None, "persistentVolumeReclaimPolicy": "Delete"}}
     kubectl("patch", f"pv/{name}", "--type=merge", "-p", json.dumps(freed))
     kubectl.wait(f"pv/{name}", "jsonpath={.status.phase}=Available")
-    kubectl("delete", f"pv/{name}", "--timeout=30s")
+    kubectl("delete", f"pv/{name}", "--timeout=60s")
 
 
 def test_a_volume_to_be_recycled_fails_and_says_why(kubectl: Kubectl, own: str) -> None:

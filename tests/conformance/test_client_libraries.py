@@ -87,7 +87,7 @@ async def test_kr8s_takes_an_object_through_its_verbs(api: Any) -> None:
     await words.refresh()
     assert (words.raw["data"], words.labels) == ({"a": "c", "d": "e"}, {"app": "x", "more": "1"})
     await words.delete()
-    await asyncio.wait_for(words.wait("delete"), 10)
+    await asyncio.wait_for(words.wait("delete"), 30)
     assert not await words.exists()
     with pytest.raises(kr8s.NotFoundError):
         await kr8s_objects.ConfigMap.get("words", api=api, timeout=0)
@@ -108,16 +108,16 @@ async def test_kr8s_watches_a_kind(api: Any) -> None:
         kr8s_objects.ConfigMap, api, {"metadata": {"name": "words", "labels": {"app": "watched"}}}
     )
     reading = asyncio.create_task(read())
-    await asyncio.wait_for(there.wait(), 10)
+    await asyncio.wait_for(there.wait(), 30)
     await words.patch({"data": {"a": "b"}})
     await words.delete()
-    await asyncio.wait_for(reading, 10)
+    await asyncio.wait_for(reading, 30)
     assert seen == [("ADDED", "words"), ("MODIFIED", "words"), ("DELETED", "words")]
 
 
 async def test_kr8s_waits_for_a_pod_and_talks_to_it(api: Any) -> None:
     web = await made(kr8s_objects.Pod, api, pod("web", sh(f"echo started; {HTTPD}")))
-    await asyncio.wait_for(web.wait("condition=Ready"), 30)
+    await asyncio.wait_for(web.wait("condition=Ready"), 60)
     assert [line async for line in web.logs()] == ["started"]
     done = await web.exec(["sh", "-c", "echo out; echo err >&2; exit 3"], check=False)
     assert (done.stdout, done.stderr, done.returncode) == (b"out\n", b"err\n", 3)
@@ -149,7 +149,7 @@ async def test_kr8s_scales_a_deployment_until_its_pods_are_there(api: Any) -> No
 async def test_kr8s_uses_a_custom_resource(api: Any) -> None:
     definition = await made(kr8s_objects.CustomResourceDefinition, api, order("teas"))
     try:
-        await asyncio.wait_for(definition.wait("condition=Established"), 10)
+        await asyncio.wait_for(definition.wait("condition=Established"), 30)
         tea_kind = kr8s_objects.new_class("Tea", "example.com/v1", namespaced=True, asyncio=True)
         tea = await made(tea_kind, api, {"metadata": {"name": "green"}, "spec": {}})
         assert tea.spec.count == 1
@@ -362,7 +362,7 @@ def test_a_kopf_operator_handles_a_resource_from_create_to_delete(
     operator = Operator(file, str(cluster.kubeconfig), soups.namespace)
     try:
         eventually(status, lambda seen: seen.get("resumed") is True)
-        soups("delete", "soup", "pea", "--timeout=20s")
+        soups("delete", "soup", "pea", "--timeout=60s")
         eventually(messages, lambda said: {"cooked 2", "pea was eaten"} <= said)
     finally:
         operator.kill()

@@ -98,14 +98,14 @@ def player(name: str, number: str = "v1", **spec: Any) -> Obj:
 
 def define(kubectl: Kubectl, crd: Obj) -> None:
     kubectl.apply(crd)
-    kubectl("wait", f"crd/{NAME}", "--for=condition=Established", "--timeout=30s")
+    kubectl("wait", f"crd/{NAME}", "--for=condition=Established", "--timeout=60s")
 
 
 @pytest.fixture
 def crds(kubectl: Kubectl) -> Iterator[Kubectl]:
     """Definitions are of the whole cluster, and go with the test."""
     yield kubectl
-    kubectl("delete", "crd", NAME, "--ignore-not-found", "--timeout=30s")
+    kubectl("delete", "crd", NAME, "--ignore-not-found", "--timeout=60s")
 
 
 @pytest.fixture

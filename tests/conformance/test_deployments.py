@@ -146,7 +146,7 @@ def test_owners_that_own_each_other_go_together_and_owners_elsewhere_do_not_coun
 
     own("one", "two", uid["two"])
     own("two", "one", uid["one"])
-    kubectl("delete", "configmap", "one", "--cascade=foreground", "--timeout=30s")
+    kubectl("delete", "configmap", "one", "--cascade=foreground", "--timeout=60s")
     kubectl.wait("configmap/two", "delete")
     elsewhere = kubectl.get("configmap", "-n", "kube-system", "kube-root-ca.crt")["metadata"]
     own("far", "kube-root-ca.crt", elsewhere["uid"])

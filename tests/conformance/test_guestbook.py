@@ -74,7 +74,7 @@ def test_a_rollout_under_load_fails_no_request(guestbook: Kubectl) -> None:
     assert "revision" in guestbook("rollout", "history", "deploy/web").lower()
     guestbook("rollout", "undo", "deploy/web")
     guestbook("rollout", "status", "deploy/web", "--timeout=120s", timeout=130)
-    eventually(lambda: fetch(url), lambda answer: "version: v1" in answer, 5)
+    eventually(lambda: fetch(url), lambda answer: "version: v1" in answer)
 
 
 def test_a_deleted_pod_is_replaced(guestbook: Kubectl) -> None:

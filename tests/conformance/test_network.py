@@ -92,7 +92,7 @@ def test_a_changed_endpoint_changes_who_answers(echo: Kubectl) -> None:
             return isinstance(error.reason, ConnectionRefusedError)
         return False
 
-    eventually(refused, bool, 10)
+    eventually(refused, bool)
     echo("scale", "deploy/echo", "--replicas=1")
     echo("rollout", "status", "deploy/echo", "--timeout=60s", timeout=70)
 
@@ -102,7 +102,7 @@ def test_a_changed_endpoint_changes_who_answers(echo: Kubectl) -> None:
         except OSError:
             return False
 
-    eventually(answers, bool, 10)
+    eventually(answers, bool)
 
 
 def test_an_address_that_nothing_has_is_refused_at_once_and_goes_nowhere(echo: Kubectl) -> None:

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def clean(cluster: LocalCluster, kubectl: Kubectl, node: str) -> None:
         running = {each["metadata"]["uid"] for each in pods if each["status"]["phase"] == "Running"}
         return list(invariants.node(cluster, node, running_on(cluster, node), known, running))
 
-    eventually(wrong, lambda found: not found, timeout=30)
+    eventually(wrong, lambda found: not found)
 
 
 def whole_log(kubectl: Kubectl, name: str) -> None:
@@ -175,26 +174,20 @@ def test_containers_that_crash_all_at_once_lose_no_line_and_no_restart(kubectl: 
 
     def twice(pods: list[Obj]) -> bool:
         statuses = [status for each in pods for status in each["status"].get("containerStatuses", ())]
-        counted = [s["restartCount"] == 1 and "waiting" in s["state"] for s in statuses]
-        return len(counted) == 2 * len(names) and all(counted)
+        return len(statuses) == 2 * len(names) and all(s["restartCount"] >= 1 for s in statuses)
 
-    eventually(lambda: kubectl.get("pods")["items"], twice, timeout=40)
+    eventually(lambda: kubectl.get("pods")["items"], twice, timeout=60)
     for name in names:
         for which in "ab":
-            whole = "".join(f"1 {line}\n" for line in range(LINES)) + "end of 1"
-            # A third attempt may begin meanwhile: then the second one is the previous.
-            logs = eventually(
-                partial(_both_logs, kubectl, name, which), lambda seen, whole=whole: whole in seen, 10
-            )
-            assert whole in logs
             status = next(
                 s for s in kubectl.get(f"pod/{name}")["status"]["containerStatuses"] if s["name"] == which
             )
             assert status["lastState"]["terminated"]["exitCode"] == 3
-
-
-def _both_logs(kubectl: Kubectl, name: str, container: str) -> list[str]:
-    return [kubectl("logs", name, "-c", container, *more) for more in ((), ("--previous",))]
+            # The last attempt that has ended, by its own count; more may have ended since the status was read.
+            printed = kubectl("logs", name, "-c", which, "--previous")
+            number = int(printed.split()[0])
+            assert printed == "".join(f"{number} {line}\n" for line in range(LINES)) + f"end of {number}"
+            assert status["restartCount"] - 1 <= number <= status["restartCount"] + 1
 
 
 def test_pods_that_are_stuck_in_every_way_delay_no_other(

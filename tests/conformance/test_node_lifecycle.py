@@ -84,7 +84,7 @@ def test_a_killed_nodes_pods_run_elsewhere_and_go_for_good_once_it_is_said_to_be
     assert not is_ready(old)
     try:
         kubectl("taint", "node", victim, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
-        kubectl.wait(f"pod/{before['metadata']['name']}", "delete", timeout=10)
+        kubectl.wait(f"pod/{before['metadata']['name']}", "delete")
     finally:
         kubectl("taint", "node", victim, "node.kubernetes.io/out-of-service-")
     cluster.node("start", victim)
@@ -111,8 +111,8 @@ def test_a_node_that_is_cut_off_now_and_then_keeps_its_pods_and_one_cut_off_for_
     )
     assert before["metadata"]["name"] in [item["metadata"]["name"] for item in pods(kubectl)]
     cluster.node("mend", victim)
-    kubectl.wait(f"node/{victim}", "condition=Ready", timeout=30)
-    kubectl.wait(f"pod/{before['metadata']['name']}", "delete", timeout=30)
+    kubectl.wait(f"node/{victim}", "condition=Ready")
+    kubectl.wait(f"pod/{before['metadata']['name']}", "delete")
 
 
 @covers(

@@ -43,14 +43,16 @@ def answers(address: str) -> bool:
 
 def left_of(cluster: LocalCluster, name: str) -> list[str]:
     """Everything on the machine that names the node."""
-    found = [line for line in subprocess.check_output(["mount"], text=True).splitlines() if name in line]
-    found += [str(path) for path in cluster.root.rglob(name)]
+    mounts = [line.split(" on ")[1] for line in subprocess.check_output(["mount"], text=True).splitlines()]
+    found = [mount for mount in mounts if mount.startswith(f"{cluster.root}/") and name in mount]
+    for folder, folders, files in os.walk(cluster.root):
+        found += [f"{folder}/{each}" for each in (*folders, *files) if each == name]
     found += subprocess.run(
         ["pgrep", "--full", f"{cluster.root}/run/n/{name}/"], capture_output=True, text=True, check=False
     ).stdout.split()
-    listed = subprocess.check_output(["find", "/sys/fs/cgroup", "-type", "d", "-path", f"*/{CGROUP}/{name}*"])
+    found += [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if f"/{CGROUP}/{name}" in folder]
     links = json.loads(subprocess.check_output(["ip", "-j", "-d", "link"]))
-    return [*found, *listed.decode().split(), *(each["ifname"] for each in links if name in str(each))]
+    return [*found, *(each["ifname"] for each in links if name in str(each))]
 
 
 def test_the_status_tells_of_all_nodes(cluster: LocalCluster) -> None:

@@ -171,7 +171,7 @@ def test_a_pod_gets_its_grace_and_no_more(kubectl: Kubectl) -> None:
     with kubectl.background("logs", "-f", "polite") as following:
         assert following.stdout
         assert following.stdout.readline() == "ready\n"
-        kubectl("delete", "pod", "polite", "deaf", "--timeout=30s")
+        kubectl("delete", "pod", "polite", "deaf", "--timeout=60s")
         assert following.stdout.readline() == "bye\n"
 
 
@@ -181,13 +181,15 @@ def test_hooks_run_after_the_start_and_before_the_stop(kubectl: Kubectl) -> None
         "postStart": {"exec": {"command": ["sh", "-c", "echo started > /hooks/start"]}},
         "preStop": {"exec": {"command": ["sh", "-c", "echo stopping > /proc/1/fd/1"]}},
     }
-    spec = container(lifecycle=hooks, volumeMounts=[{"name": "hooks", "mountPath": "/hooks"}])
+    script = "trap 'exit 0' TERM; echo ready; while :; do sleep 600 & wait $!; done"
+    spec = sh(script, lifecycle=hooks, volumeMounts=[{"name": "hooks", "mountPath": "/hooks"}])
     kubectl.apply(pod("hooked", spec, volumes=[{"name": "hooks", "emptyDir": {}}]))
     kubectl.wait("pod/hooked", "condition=Ready")
     assert kubectl("exec", "hooked", "--", "cat", "/hooks/start") == "started\n"
     with kubectl.background("logs", "-f", "hooked") as following:
-        kubectl("delete", "pod", "hooked")
         assert following.stdout
+        assert following.stdout.readline() == "ready\n"
+        kubectl("delete", "pod", "hooked")
         assert following.stdout.readline() == "stopping\n"
 
 
@@ -216,7 +218,7 @@ def test_limits_are_the_kernels(kubectl: Kubectl) -> None:
     made = kubectl.get("pod/limited")
     assert made["status"]["qosClass"] == "Burstable"
     identity = made["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    found = [path for path in Path("/sys/fs/cgroup").rglob(f"*{identity}*") if path.is_dir()]
+    found = [Path(folder) for folder, _, _ in os.walk("/sys/fs/cgroup") if identity in Path(folder).name]
     limits = {file.name: file.read_text().strip() for path in found for file in path.iterdir() if file.name in ("memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us")}  # fmt: skip
     assert str(48 * 1024 * 1024) in limits.values()
     assert limits.get("cpu.max", f"{limits.get('cpu.cfs_quota_us')} 100000") == "20000 100000"
@@ -288,7 +290,7 @@ def test_a_terminal_has_the_size_of_the_users(kubectl: Kubectl) -> None:
     kubectl.apply(pod("shell"))
     kubectl.wait("pod/shell", "condition=Ready")
     command = kubectl.command("exec", "-it", "shell", "--", "sh")
-    terminal = pexpect.spawn(command[0], command[1:], dimensions=(33, 101), timeout=20)
+    terminal = pexpect.spawn(command[0], command[1:], dimensions=(33, 101), timeout=60)
     try:
         # kubectl tells the size beside what is typed, not before it. What is typed comes back, so it must not say 33.
         terminal.sendline('until [ "$(stty size)" = "$((30 + 3)) 101" ]; do sleep 0.1; done; stty size; tty')

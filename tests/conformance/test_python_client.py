@@ -428,7 +428,7 @@ def test_exec_carries_input_both_outputs_and_the_exit_code(
     session = stream(call, talker, namespace, container="main", command=["sh", "-c", script],
                      stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False)  # fmt: skip
     session.write_stdin("word\n")
-    session.run_forever(timeout=10)
+    session.run_forever(timeout=30)
     assert not session.is_open()
     assert (session.read_stdout(), session.read_stderr()) == ("got word\n", "oops\n")
     assert session.returncode == 7

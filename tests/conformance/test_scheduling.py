@@ -56,7 +56,7 @@ def events(kubectl: Kubectl, name: str, reason: str) -> list[str]:
     def messages() -> list[str]:
         return [entry["message"] for entry in kubectl.get("events", f"--field-selector={selector}")["items"]]
 
-    return eventually(messages, bool, 30)
+    return eventually(messages, bool)
 
 
 def asking(name: str, *, labels: dict[str, str] | None = None, **more: Any) -> Obj:

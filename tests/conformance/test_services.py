@@ -191,10 +191,10 @@ def test_a_client_sticks_to_an_endpoint_while_it_is_asked_for_and_no_longer(town
         assert len(seen(url)) == 1
     town.kubectl("patch", "service", "sticky", "-p", '{"spec": {"sessionAffinity": "None"}}')
     for url in urls:
-        eventually(lambda url=url: seen(url), lambda found: len(found) > 1, 10)  # type: ignore[misc]
+        eventually(lambda url=url: seen(url), lambda found: len(found) > 1)  # type: ignore[misc]
     config = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}}
     town.kubectl("patch", "service", "sticky", "-p", json.dumps({"spec": config}))
-    eventually(lambda: seen(urls[0]), lambda found: len(found) == 1, 10)
+    eventually(lambda: seen(urls[0]), lambda found: len(found) == 1)
 
     def later() -> str:
         time.sleep(1.2)  # the timeout is what is looked at

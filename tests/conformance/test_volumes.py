@@ -183,7 +183,7 @@ def test_a_volume_whose_source_is_missing_holds_the_pod_and_says_so(kubectl: Kub
         lambda seen: 'MountVolume.SetUp failed for volume "v" : configmap "later" not found' in seen,
     )
     kubectl.apply(config_map("later", a="b"))
-    kubectl.wait("pod/holds", "condition=Ready", timeout=20)
+    kubectl.wait("pod/holds", "condition=Ready")
 
 
 @pytest.mark.parametrize("kind", ["File", "Directory"])

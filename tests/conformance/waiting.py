@@ -10,7 +10,7 @@ Seen = TypeVar("Seen")
 
 
 def eventually(
-    look: Callable[[], Seen], holds: Callable[[Seen], bool], timeout: float = 30, pause: float = 0.2
+    look: Callable[[], Seen], holds: Callable[[Seen], bool], timeout: float = 60, pause: float = 0.2
 ) -> Seen:
     """What `look` returns as soon as it `holds`. For what no watch tells of: files, sockets, processes."""
     deadline = time.monotonic() + timeout

@@ -30,7 +30,8 @@ NAMESPACE = "fuzz"
 
 @dataclass
 class Report:
-    """`faults` by operation, each with the request that showed it."""
+    """`faults` by operation, each with the request that showed it. `looks` are how long the other client waited, in seconds
+    of the target's clock."""
 
     codes: Counter[int] = field(default_factory=Counter)
     faults: dict[str, str] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Report:
         return max(self.looks, default=0.0)
 
     def percentile(self, share: float) -> float:
-        """Of the other client's waiting, in seconds."""
+        """Of the other client's waiting."""
         return sorted(self.looks)[int(len(self.looks) * share)]
 
     def note(self, operation: Operation, call: Call, what: str) -> None:
@@ -144,10 +145,10 @@ class Campaign:
 
     async def _look(self, session: aiohttp.ClientSession) -> None:
         while self._on:
-            began = time.monotonic()
+            began = self.target.clock()
             async with session.get("/api/v1/namespaces/default") as answer:
                 await answer.read()
-            self.report.looks.append(time.monotonic() - began)
+            self.report.looks.append(self.target.clock() - began)
             await asyncio.sleep(LOOK)
 
     async def _sweep(self, session: aiohttp.ClientSession) -> None:

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ class Target:
         """MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def clock(self) -> float:
+        """Seconds. It stands while the server, or this process, is ready to run and has no processor: how much of the machine
+        others take is not to be measured."""
+        waits = (Path(f"/proc/{pid}/schedstat").read_text().split()[1] for pid in (self.process.pid, "self"))
+        return time.monotonic() - sum(map(int, waits)) / 1e9
 
     @property
     def alive(self) -> bool:
