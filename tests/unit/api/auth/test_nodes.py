@@ -158,7 +158,7 @@ async def test_a_node_makes_volumes_of_its_own_disk(http: Http, node: As) -> Non
 
 
 async def test_who_only_calls_himself_a_node_is_none(acting: As) -> None:
-    assert (await acting(ONE, "GET", f"{CORE}/nodes")).code == 403
+    assert (await acting(ONE, "GET", f"{CORE}/nodes", None, "musicians")).code == 403
 
 
 async def test_a_bootstrap_token_is_for_signing_requests(acting: As) -> None:
