@@ -18,12 +18,12 @@ from podium.cli.parts import net_config, node_config, volumes
 from podium.cli.process import ended, start_time
 from podium.client.https import HttpsClient
 from podium.netd import host, namespaces, nodelinks
-from podium.runtime import mounting
+from podium.runtime import mounting, shimprocesses
 from podium.runtime.cgroups import group_tree
 from podium.runtime.config import Layout
 from podium.runtime.daemon import own_containerd
 from podium.runtime.sandbox import remove_tree
-from podium.runtime.teardown import kill_shims, stop_node
+from podium.runtime.teardown import stop_node
 
 LAST_WORDS = 10.0
 """Seconds that killed processes get to be gone; those in an uninterruptible wait need some."""
@@ -37,7 +37,7 @@ def power_off(node: LocalNode) -> None:
     # The daemon first, which would start the others again.
     for find in (lambda: _daemon(node), lambda: _processes(node)):
         _kill(find)
-    kill_shims(own_containerd(config).paths.socket)
+    shimprocesses.kill_of(own_containerd(config).paths.socket)
     _kill(lambda: _processes(node))
     node.daemon.pid_file.unlink(missing_ok=True)
     if not node.first:

@@ -16,7 +16,7 @@ import signal
 from pathlib import Path
 
 from podium.api.types import Obj
-from podium.runtime import slices
+from podium.runtime import shimprocesses, slices
 from podium.runtime.cgroupnames import TIERS, Driver, Names, files_v1, files_v2, properties
 from podium.runtime.config import NodeConfig
 from podium.runtime.oci.resources import MIN_SHARES, PERIOD, pod_resources, shares
@@ -269,8 +269,8 @@ def _write(path: Path, value: object) -> OSError | None:
 
 
 def _end_processes(folder: Path) -> bool:
-    """Ends what is left in a group: of a container that was being made when its shim was killed, whom nobody
-    knows any more. Whether there was something."""
+    """Ends what is left in a group: of a container that was being made when its shim, or
+    containerd, was killed, whom nobody knows any more. Whether there was something."""
     ended = False
     for inner, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
@@ -285,12 +285,15 @@ def _end(pid: int) -> bool:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
+    shim = shimprocesses.shim_of(pid)
     try:
         log.warning("ending process %d, which is left of a pod that is gone", pid)
         signal.pidfd_send_signal(process, signal.SIGKILL)
         select.select([process], [], [], END_WAITS)
     finally:
         os.close(process)
+    if shim:
+        shimprocesses.end_idle(shim)
     return True
 
 

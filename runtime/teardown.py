@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from podium.runtime import shimprocesses
 from podium.runtime.cgroups import Cgroups, group_tree
 from podium.runtime.config import Layout, NodeConfig
 from podium.runtime.containerd import Containerd, ContainerdError
@@ -66,7 +67,7 @@ async def stop_node(
     await asyncio.to_thread(_remove_logs, layout, uids)
     if own is not None:
         await own.stop()
-        await asyncio.to_thread(kill_shims, own.paths.socket)
+        await asyncio.to_thread(shimprocesses.kill_of, own.paths.socket)
         await asyncio.to_thread(remove_tree, own.paths.state)
         await asyncio.to_thread(_remove_empty, _SHIM_FOLDERS)
 
@@ -98,27 +99,10 @@ async def _ask(containerd: Containerd, container_id: str, patience: float) -> No
 def _kill_unrecorded(task: TaskState) -> None:
     """containerd does nothing for a task without a record: its process and its shim have to be told
     themselves."""
-    try:
-        parent = int(Path(f"/proc/{task.pid}/stat").read_text().rpartition(")")[2].split()[1])
-        shim = Path(f"/proc/{parent}/comm").read_text().startswith("containerd-shim")
-        for pid in (task.pid, parent) if shim else ():
-            os.kill(pid, signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError):
-        return
-
-
-def kill_shims(socket: str) -> None:
-    """What a containerd that was killed had begun to start and never got to know; its socket tells whose it
-    is."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            command = (entry / "cmdline").read_text(errors="replace").split("\0")
-            if "containerd-shim" in command[0] and socket in command:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    if shim := shimprocesses.shim_of(task.pid):
+        for pid in (task.pid, shim):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def _remove(containerd: Containerd, container_id: str) -> None:

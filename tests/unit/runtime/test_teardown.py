@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from podium.runtime.cgroups import group_tree
@@ -62,3 +63,39 @@ def test_what_is_left_in_the_groups_of_pods_is_ended_with_them(tmp_path: Path) -
         tree.clear()
         assert [process.wait(10) for process in left] == [-9, -9]
     assert not (mount / tree.top.lstrip("/")).exists()
+
+
+@contextmanager
+def named_shim(children: int) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process with the name of a shim, which reaps its children, and these."""
+    does = (
+        "import os, subprocess, sys; open('/proc/self/comm', 'w').write('containerd-shim')\n"
+        "made = [subprocess.Popen(['sleep', '60']) for _ in range(int(sys.argv[1]))]\n"
+        "print(*(each.pid for each in made), flush=True)\n"
+        "while True: os.wait()\n"
+    )
+    command = [sys.executable, "-c", does, str(children)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        try:
+            yield process, pids
+        finally:
+            for pid in (*pids, process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_shim_whose_last_process_is_ended_with_its_group_goes_too(tmp_path: Path) -> None:
+    root = f"{os.environ.get('PODIUM_TEST_CGROUP', 'podium-test')}/{tmp_path.name}"
+    tree = group_tree(NodeConfig(node_name="n1", node_address="127.0.0.1", cgroup_root=root))
+    mount = tree.mount if tree.unified else tree.mount / "pids"
+    group = mount / tree.top.lstrip("/") / "pod"
+    group.mkdir(parents=True)
+    with named_shim(1) as (idle, [left]), named_shim(2) as (busy, [other, alive]):
+        for pid in (left, other):
+            (group / "cgroup.procs").write_text(str(pid))
+        tree.clear()
+        assert idle.wait(10) == -9
+        assert busy.poll() is None
+        assert Path(f"/proc/{alive}").exists()
