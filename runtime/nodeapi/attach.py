@@ -36,6 +36,7 @@ class Attachment:
         incoming = asyncio.ensure_future(client.run(session))
         outgoing = asyncio.ensure_future(_send_all(tee, session))
         try:
+            await session.greet()
             await asyncio.wait({incoming, outgoing}, return_when=asyncio.FIRST_COMPLETED)
             if not outgoing.done():
                 return None

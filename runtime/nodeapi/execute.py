@@ -126,6 +126,7 @@ class Execution:
         incoming = asyncio.ensure_future(client.run(session))
         outgoing = asyncio.ensure_future(self._output(session, outputs, end))
         try:
+            await session.greet()
             await asyncio.wait({incoming, outgoing}, return_when=asyncio.FIRST_COMPLETED)
             return outgoing.result() if outgoing.done() else None
         except ConnectionError:

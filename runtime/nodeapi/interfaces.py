@@ -73,6 +73,10 @@ class Session(Protocol):
     """One client of exec or attach, whatever the wire protocol. Both directions push back: `receive` is
     called when there is room for input, `send` returns when the connection has taken the data."""
 
+    async def greet(self) -> None:
+        """The client is served from now on. Raises ConnectionError when it is gone."""
+        ...
+
     async def receive(self) -> Stdin | Resize | None:
         """None when the client is gone."""
         ...

@@ -23,6 +23,9 @@ class PlainSession:
         self._held = bytearray()
         self.response: web.StreamResponse | None = None
 
+    async def greet(self) -> None:
+        """Nothing: the answer begins with the first output."""
+
     async def receive(self) -> Stdin | Resize | None:
         """Nothing ever comes. A client that leaves ends the request."""
         await asyncio.Event().wait()

@@ -80,6 +80,9 @@ class SpdySession:
             if self._running.done():
                 return None
 
+    async def greet(self) -> None:
+        """Nothing: the streams are the client's own."""
+
     async def send(self, stream: str, data: bytes) -> None:
         if stream in self._streams:
             await self._streams[stream].write(data)

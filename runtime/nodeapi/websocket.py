@@ -31,14 +31,16 @@ class WebSocketSession:
             raise web.HTTPBadRequest(text=f"unable to negotiate protocol: client supports {offered}")
         socket = web.WebSocketResponse(protocols=channels.PROTOCOLS, max_msg_size=MAX_MESSAGE, compress=False)
         await socket.prepare(request)
-        session = cls(socket, wanted)
-        # Tells clients that wait for a first message that the connection stands.
-        await session._write(channels.STDOUT, b"")
-        return session
+        return cls(socket, wanted)
 
     @property
     def response(self) -> web.StreamResponse:
         return self._socket
+
+    async def greet(self) -> None:
+        """Tells clients that wait for a first message. Others complain of one that comes before they are
+        ready for it, as kubectl does when it is in the very moment of being accepted."""
+        await self._write(channels.STDOUT, b"")
 
     async def receive(self) -> Stdin | Resize | None:
         while True:
