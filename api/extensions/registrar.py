@@ -210,7 +210,10 @@ class Registrar:
             await self._release(name, ("False", "NeverEstablished", "resource was never established"))
             return
         verdict = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
-        await self._write(name, self._ending(verdict))
+        ending = self._ending(verdict)
+        # Whoever hears of it makes no object any more: nobody would clear that away.
+        await self._serve(ending(obj))
+        await self._write(name, ending)
         served = self._served.get(name)
         if served is not None and served.kinds:
             kept = [kind for kind in served.kinds if kind.resource == kind.stored]
