@@ -58,8 +58,9 @@ def _fields() -> dict[str, Obj]:
     return {
         "APIService": {
             "spec": {
-                "group": "example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
-                "insecureSkipTLSVerify": True, "service": {"name": "s", "namespace": "default"},
+                "group": "other.example.com", "version": "v1",
+                "groupPriorityMinimum": 1, "versionPriority": 1, "insecureSkipTLSVerify": True,
+                "service": {"name": "s", "namespace": "default"},
             }
         },
         "CSIDriver": {"spec": {}},
@@ -161,7 +162,7 @@ def _fields() -> dict[str, Obj]:
 
 
 _NAMES = {
-    "APIService": "v1.example.com",
+    "APIService": "v1.other.example.com",
     "CustomResourceDefinition": "things.example.com",
     "IPAddress": "10.43.7.7",
 }
