@@ -54,6 +54,7 @@ class Registrar:
         self._clearing: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._telling = False
+        self._serving = asyncio.Lock()
         self._registration = Registration(core)
 
     async def start(self) -> None:
@@ -136,7 +137,11 @@ class Registrar:
     # --- what is served
 
     async def _serve(self, obj: Obj) -> None:
-        """Schemas may be large: they are compiled where they keep nobody waiting."""
+        """Schemas may be large: they are compiled where they keep nobody waiting, one after the other."""
+        async with self._serving:
+            await self._serve_alone(obj)
+
+    async def _serve_alone(self, obj: Obj) -> None:
         meta = obj["metadata"]
         version = f"{meta['uid']} {meta.get('generation')} {_told(obj)}"
         former = self._served.get(meta["name"])
@@ -147,6 +152,11 @@ class Registrar:
         except (ValueError, KeyError) as error:
             log.warning("CustomResourceDefinition %s cannot be served: %s", meta["name"], error)
             return
+        now = self._core.lookup(CUSTOM_RESOURCE_DEFINITIONS, "", meta["name"])
+        if now is None or now["metadata"]["uid"] != meta["uid"]:
+            # It went meanwhile, and nobody would come to drop it again.
+            return
+        former = self._served.get(meta["name"])
         self._core.kinds.serve(obj["spec"]["group"], kinds, former.kinds if former else ())
         form = (meta["uid"], obj["spec"], obj["status"].get("acceptedNames"))
         self._served[meta["name"]] = Served(version, form, kinds, added)
@@ -191,11 +201,13 @@ class Registrar:
     # --- the end
 
     async def _end(self, obj: Obj) -> None:
-        if condition_is_true(obj, ESTABLISHED):
-            await self._serve(obj)
         name = obj["metadata"]["name"]
         running = self._clearing.get(name)
-        if CLEANUP in (obj["metadata"].get("finalizers") or ()) and (running is None or running.done()):
+        clearing = running is not None and not running.done()
+        # What is being cleared away is closed already, whether its definition says so yet or not.
+        if condition_is_true(obj, ESTABLISHED) and (condition_is_true(obj, TERMINATING) or not clearing):
+            await self._serve(obj)
+        if CLEANUP in (obj["metadata"].get("finalizers") or ()) and not clearing:
             task = asyncio.create_task(self._clear(name, obj), name=f"clearing {name}")
             self._clearing[name] = task
             task.add_done_callback(lambda done: self._cleared(name, done))
